@@ -10,6 +10,7 @@ Trace2Skill, https://arxiv.org/abs/2603.25158, with AIME 2026 (avg@8) out of dis
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,9 @@ PROBLEMS = "problems.jsonl"
 DAPO_FILE = "dapo_math_17k.parquet"
 DAPO_SHA256 = "246ae23df97c9eae8126cb4da780e9a0a31d10110e16eed144bcecbf2132d535"
 """The ids of the committed split are rows of exactly this file."""
+
+VALUE = re.compile(r"[0-9\\π]")
+"""What at least stands in an answer that has a value."""
 
 SHOWN_CHARACTERS = 1_000
 """An answer in the log is cut to this."""
@@ -122,6 +126,7 @@ def math_reasoning(
         scorer=answer_value(),
         sandbox=resolve_sandbox(sandbox) if tools == "python" else None,
         epochs=Epochs(attempts, "mean"),
+        continue_on_fail=True,
         version="1-A",
     )
 
@@ -133,7 +138,7 @@ def load_dataset(dataset: str, split: Split) -> MemoryDataset:
         DataError: The data is missing or damaged, or has no such split.
     """
     source = SOURCES.get(dataset, Source(folder="", files=(PROBLEMS,)))
-    folder = dataset_folder("math", dataset, {name: each.folder for name, each in SOURCES.items()}, source.files[0])
+    folder = problem_folder(dataset, source.files[0])
     records = [record for file in source.files for record in read_records(folder / file)]
     if dataset == "dapo":
         chosen = dapo_ids(split)
@@ -143,6 +148,21 @@ def load_dataset(dataset: str, split: Split) -> MemoryDataset:
         chosen = split_ids([str(record["id"]) for record in records], folder, split)
     samples = [record_to_sample(record) for record in records if str(record["id"]) in chosen]
     return MemoryDataset(samples, name=dataset if dataset in SOURCES else folder.name, location=str(folder))
+
+
+def problem_folder(dataset: str, marker: str) -> Path:
+    """The folder of a dataset, which has the file `marker`.
+
+    Raises:
+        DataError: It is not there; the message says how to supply it.
+    """
+    try:
+        return dataset_folder("math", dataset, {name: source.folder for name, source in SOURCES.items()}, marker)
+    except DataError as error:
+        raise DataError(
+            f"{error} A folder of your own must hold a file {PROBLEMS} with a JSON object in each line: "
+            '{"id": "1", "problem": "...", "answer": "5"}.'
+        ) from error
 
 
 def dapo_ids(split: Split) -> set[str]:
@@ -233,10 +253,16 @@ def zero() -> Solver:
 def answer_value() -> Scorer:
     """Judge the final answer of the last message by its value.
 
-    The explanation does not tell the target: an analyst that may check answers would only copy it.
+    The explanation does not tell the target: an analyst that may check answers would only copy it. A problem whose
+    reference has no value is an error of its sample, since any answer to it would count as wrong.
     """
 
     async def score(state: TaskState, target: Target) -> Score:
+        if not VALUE.search(target.text):
+            raise DataError(
+                f"Problem {state.sample_id}: its reference answer is {shortened(target.text)!r}, where a number was "
+                "expected. Correct it in the dataset."
+            )
         answer, verdict = await anyio.to_thread.run_sync(judge, state.output.completion, target.text)
         return Score(
             value=CORRECT if verdict.same else INCORRECT,

@@ -59,6 +59,11 @@ OFFICIAL_SPLITS = {"evolve": slice(None, 2700), "test": slice(2700, None)}
 IMAGE_FOLDERS = ("spdocvqa_images", "images")
 """Where an image is looked up by its name alone when it is not at the path that its question states."""
 
+NO_SAMPLE = (
+    "The visionqa sample comes with a checkout of the project only: an installed package holds no page images. Install "
+    "a checkout (pip install -e CHECKOUT), or pass -T dataset=CHECKOUT/tasks/sample/visionqa."
+)
+
 Place = Literal["message", "sandbox"]
 """Where the agent finds the page: in the user message, or in the sandbox as well."""
 
@@ -138,6 +143,7 @@ def visionqa(
         solver=answering,
         scorer=document_answer(rules),
         sandbox=None if image == "message" else resolve_sandbox(sandbox),
+        continue_on_fail=True,
         version="1-A",
     )
 
@@ -153,7 +159,15 @@ def questions_file(dataset: str) -> Path:
             return file
         raise DataError(f"There is no file of questions {file}. Name an existing one; dataset=sample needs no data.")
     name = QUESTIONS.get(dataset, "questions.json")
-    return dataset_folder("visionqa", dataset, VARIANTS, name) / name
+    try:
+        return dataset_folder("visionqa", dataset, VARIANTS, name) / name
+    except DataError as error:
+        if dataset == "sample":
+            raise DataError(NO_SAMPLE) from error
+        raise DataError(
+            f"{error} A folder of your own must hold questions.json and its page images; a file of another name is "
+            "given as -T dataset=FILE.json."
+        ) from error
 
 
 def load_dataset(file: Path, split: Split, image: Place = "message") -> MemoryDataset:
@@ -258,14 +272,15 @@ def find_image(folder: Path, image: str) -> Path | None:
 def to_sample(question: Question, path: Path, image: Place) -> Sample:
     """One question as a sample: the page by its path in the message, the right answers as target."""
     prompt = TASK_PROMPT.format(document=path.name, question=question.question)
+    instructions = SYSTEM_PROMPT if image == "message" else SANDBOX_PROMPT
     message = ChatMessageUser(content=[ContentImage(image=str(path)), ContentText(text=prompt)])
     metadata = {"document": question.image, "question_types": ", ".join(question.types)}
     if image == "sandbox":
         metadata["output"] = ANSWER_FILE
     return Sample(
         id=question.id,
-        # The system message holds the place of the agent's: see evals.agent.without_system.
-        input=[ChatMessageSystem(content=SYSTEM_PROMPT if image == "message" else SANDBOX_PROMPT), message],
+        # Holds the place of the agent's (see evals.agent.without_system); lists of samples show its beginning.
+        input=[ChatMessageSystem(content=f"{question.question}\n\n{instructions}"), message],
         target=list(question.answers),
         files={path.name: str(path)} if image == "sandbox" else None,
         metadata=metadata,

@@ -287,8 +287,12 @@ def test_the_rule_of_the_split() -> None:
 def test_missing_data_says_how_to_supply_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
 
-    with pytest.raises(DataError, match=r"dataset's folder aime .*TRACE2SKILL_DATA.*dataset=FOLDER"):
+    with pytest.raises(DataError, match=r"dataset's folder aime .*TRACE2SKILL_DATA.*dataset=FOLDER.*problems\.jsonl"):
         math_reasoning(dataset="aime-2026")
+    with pytest.raises(
+        DataError, match=r"has no problems\.jsonl\. .*must hold a file problems\.jsonl with a JSON object"
+    ):
+        math_reasoning(dataset=str(tmp_path))
 
 
 def test_another_dapo_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import PIL
@@ -13,6 +16,7 @@ from inspect_ai.solver import Solver
 from PIL import Image, ImageChops
 
 from evals.visionqa import (
+    SYSTEM_PROMPT,
     Place,
     blank,
     final_answer,
@@ -96,6 +100,8 @@ def test_the_page_goes_to_the_model_and_into_the_log_unless_told_otherwise(tmp_p
         [sample] = read_eval_log(log.location, resolve_attachments=True).samples or []
         logged += [part.image for part in sample.messages[1].content if isinstance(part, ContentImage)]
         sizes.append(Path(log.location.removeprefix("file://")).stat().st_size)
+        assert sample.messages[0].text == SYSTEM_PROMPT
+        assert str(sample.input[0].text).startswith("What is the date of birth of the applicant?")  # type: ignore[union-attr]
 
     assert [image[:22] for image in seen] == ["data:image/png;base64,"] * 2
     assert logged == [seen[0], "<base64-data-removed>"]
@@ -169,10 +175,27 @@ def test_a_skill_needs_a_sandbox_to_be_a_tool() -> None:
 def test_missing_data_says_how_to_supply_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TRACE2SKILL_DATA", str(tmp_path))
 
-    with pytest.raises(DataError, match=r"has no val_v1\.0_withQT\.json.*TRACE2SKILL_DATA"):
+    with pytest.raises(DataError, match=r"has no val_v1\.0_withQT\.json.*TRACE2SKILL_DATA.*must hold questions\.json"):
         visionqa()
     with pytest.raises(DataError, match=r"no file of questions .*none\.json"):
         visionqa(dataset=str(tmp_path / "none.json"))
+
+
+def test_an_installed_package_says_where_the_sample_is(tmp_path: Path) -> None:
+    for package in ("evals", "trace2skill"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    code = "from evals.visionqa import visionqa; visionqa(dataset={!r}); visionqa(dataset='sample')"
+    ran = subprocess.run(
+        [sys.executable, "-c", code.format(str(FOLDER))],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "PWD": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "The visionqa sample comes with a checkout of the project only" in ran.stderr
+    assert "dataset=CHECKOUT/tasks/sample/visionqa" in ran.stderr
 
 
 def test_missing_images_are_counted_and_named(tmp_path: Path) -> None:
@@ -191,10 +214,9 @@ def test_an_image_that_vanishes_is_an_error_of_its_sample(tmp_path: Path) -> Non
     shutil.copytree(FOLDER, tmp_path / "sample")
     task = visionqa(dataset=str(tmp_path / "sample"), split="evolve")
     (tmp_path / "sample/documents/form_01.png").unlink()
-    [log] = eval(
-        task, solver=oracle(), model="mockllm/model", log_dir=str(tmp_path), fail_on_error=False, display="none"
-    )
+    [log] = eval(task, solver=oracle(), model="mockllm/model", log_dir=str(tmp_path), display="none")
 
+    assert log.status == "error"
     failed = [sample for sample in log.samples or [] if sample.error]
     assert len(failed) == 3
     assert all("No such file" in sample.error.message for sample in failed if sample.error)

@@ -67,7 +67,7 @@ async def act(
     if prompt is None or "bash" not in offered:
         return finish(offered, "This is no task that the stand-in model knows how to work on.")
     known = await anyio.to_thread.run_sync(functools.partial(knowledge, prompt, folders))
-    dice = Dice((seed, scale.name, prompt.key))
+    dice = Dice((seed, scale.name, prompt.case_key))
     return next_turn(messages, offered, Actor(prompt=prompt, known=known, dice=dice, scale=scale))
 
 

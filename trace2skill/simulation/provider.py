@@ -3,8 +3,8 @@
     inspect eval evals/spreadsheet.py --model sim/small -T dataset=sample
 
 They need no weights, no network and no key. What they produce is stamped `[SIMULATED]`: it shows how the
-harness behaves, and says nothing about any real model. Model arguments: `seed`, and `data`, one dataset
-folder or several separated by commas.
+harness behaves, and says nothing about any real model. Model arguments: `seed`, and `data`: dataset folders, or files
+of questions on documents (FILE.json), separated by commas.
 """
 
 import json

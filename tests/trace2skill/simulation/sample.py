@@ -55,7 +55,12 @@ def place_input(task_id: str, folder: Path) -> None:
 def script(task_id: str, needed: Iterable[str], omitted: Iterable[str] = ()) -> str:
     """The Python code that the agent writes."""
     prompt, known = task(task_id)
-    found = _HEREDOC.search(solve_command(prompt, known, needed, omitted, wrong=False))
+    return code_of(solve_command(prompt, known, needed, omitted, wrong=False))
+
+
+def code_of(command: str) -> str:
+    """The Python code in a command."""
+    found = _HEREDOC.search(command)
     assert found is not None
     return found.group(1) + "\n"
 

@@ -1,4 +1,8 @@
-"""Questions on document pages, as the agent knows them: DocVQA, by the question and the page's name."""
+"""Questions on document pages, as the agent knows them, by the question and the page's name.
+
+Files of questions have DocVQA's form or are lists of pages, each with its questions. A file that the published names
+do not tell is given as model argument `data`.
+"""
 
 import functools
 import json
@@ -7,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
 from trace2skill.data import bundled, data_dir
+from trace2skill.errors import DataError
 from trace2skill.simulation.answers.asked import Asked
 from trace2skill.simulation.answers.slips import Case, FormSlip, ValueSlip
 from trace2skill.simulation.habits import VISIONQA
@@ -42,16 +48,24 @@ class Record:
 
 def study_page(asked: Asked, folders: Sequence[Path]) -> Case | None:
     """How a question is answered, and what can go wrong; None if it is unknown."""
-    record = index((bundled(SAMPLE), data_dir() / PUBLISHED, *folders)).get((asked.about, asked.question))
+    record = index((*_sample(), data_dir() / PUBLISHED, *folders)).get((asked.about, asked.question))
     return None if record is None else make_case(asked.question, record)
+
+
+def _sample() -> tuple[Path, ...]:
+    try:
+        return (bundled(SAMPLE),)
+    except DataError:  # it has page images, which only a checkout has
+        return ()
 
 
 @functools.lru_cache(maxsize=8)
 def index(folders: tuple[Path, ...]) -> dict[tuple[str, str], Record]:
     """Every known question by the name of its page and its text."""
     found: dict[tuple[str, str], Record] = {}
-    for file in (folder / name for folder in folders for name in QUESTION_FILES):
-        if file.is_file():
+    for folder in folders:
+        named = [folder] if folder.suffix == ".json" else [folder / name for name in QUESTION_FILES]
+        for file in filter(Path.is_file, named):
             for key, record in _records(file):
                 found.setdefault(key, record)
     return found
@@ -60,13 +74,12 @@ def index(folders: tuple[Path, ...]) -> dict[tuple[str, str], Record]:
 def _records(file: Path) -> Iterator[tuple[tuple[str, str], Record]]:
     facts = file.with_name(FACTS)
     slips = json.loads(facts.read_text(encoding="utf-8"))["slips"] if facts.is_file() else {}
-    content = json.loads(file.read_text(encoding="utf-8"))
-    rows = content["data"] if isinstance(content, dict) else []
+    rows = _read_rows(file)
     on_page: dict[str, list[str]] = {}
     for row in rows:
         on_page.setdefault(row["image"], []).append(row["answers"][0])
     for row in rows:
-        known = slips.get(str(row["questionId"]), {})
+        known = slips.get(str(row.get("questionId")), {})
         answers = tuple(row["answers"])
         others = [text for text in on_page[row["image"]] if unlike(text, answers)]
         yield (
@@ -77,6 +90,25 @@ def _records(file: Path) -> Iterator[tuple[tuple[str, str], Record]]:
                 with_unit=known.get("unit", ""),
             ),
         )
+
+
+def _read_rows(file: Path) -> list[dict[str, Any]]:
+    """The questions of a file in DocVQA's form.
+
+    Raises:
+        DataError: The file has none of the two forms.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return [{**row, "answers": list(map(str, row["answers"]))} for row in content["data"] if row["answers"]]
+        return [
+            {"image": page["image_path"], "question": each["question"], "answers": [str(each["answer"])]}
+            for page in content
+            for each in page["questions"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file} is neither in DocVQA's form nor a list of pages with questions: {error!r}.") from error
 
 
 def unlike(text: str, answers: Sequence[str]) -> bool:

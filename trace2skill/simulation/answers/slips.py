@@ -108,7 +108,16 @@ def number(text: str) -> float:
     Raises:
         ValueError: There is none.
     """
-    return float(_NOT_NUMERIC.sub("", text.split("(")[0].split("[")[0]))
+    return float(_digits(text))
+
+
+def begins_with_number(text: str) -> bool:
+    """Whether a text begins with a number, and has no more than this one: not so `776..` or `1.2 of 3.4`."""
+    return re.match(r"\d", text) is not None and _digits(text).count(".") <= 1
+
+
+def _digits(text: str) -> str:
+    return _NOT_NUMERIC.sub("", text.split("(")[0].split("[")[0])
 
 
 def extreme(candidates: Collection[tuple[str, str]], kind: str, *, as_text: bool) -> str:

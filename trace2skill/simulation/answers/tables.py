@@ -9,7 +9,7 @@ from pathlib import Path
 
 from trace2skill.data import bundled, data_dir
 from trace2skill.simulation.answers.asked import Asked
-from trace2skill.simulation.answers.slips import Case, FormSlip, Items, ValueSlip, extreme, number
+from trace2skill.simulation.answers.slips import Case, FormSlip, Items, ValueSlip, begins_with_number, extreme, number
 from trace2skill.simulation.habits import WIKITQ
 
 SAMPLE = "tasks/sample/wikitq"
@@ -115,7 +115,7 @@ def _comparison(answer: str, rows: Rows) -> Iterator[ValueSlip]:
         return
     for column in range(len(header)):
         candidates = tuple((row[labels], row[column]) for row in body)
-        if column == labels or not all(re.match(r"\d", text) for _, text in candidates):
+        if column == labels or not all(begins_with_number(text) for _, text in candidates):
             continue
         for kind in ("largest", "smallest"):
             ordered = sorted(number(text) for _, text in candidates)
