@@ -13,12 +13,12 @@ from inspect_ai.model import ChatMessage, ChatMessageAssistant
 from inspect_ai.tool import ToolInfo
 
 from trace2skill.simulation import replies
-from trace2skill.simulation.answers.analyst import analyse_question, shown_habits
+from trace2skill.simulation.answers.analyst import analyse_question, faulty_habits, shown_habits
 from trace2skill.simulation.answers.asked import read_asked
 from trace2skill.simulation.chance import Dice, digest
 from trace2skill.simulation.defects import DEFECTS, repair_command, signs_of_defects
 from trace2skill.simulation.habits import SPREADSHEET, VERIFY, habits
-from trace2skill.simulation.lessons import MAX_LESSONS, lessons_on
+from trace2skill.simulation.lessons import MAX_LESSONS, lessons_on, misconceptions
 from trace2skill.simulation.scales import Scale
 from trace2skill.simulation.scripts import INSPECT_ATTEMPT, render
 from trace2skill.simulation.world import read_prompt
@@ -127,6 +127,23 @@ def _submit(hypothesis: Hypothesis, dice: Dice, adds_quirk: float) -> ChatMessag
         "lessons": lessons_on(list(hypothesis.slugs), dice, adds_quirk),
     }
     return replies.call("I submit the fix and what is to be learnt from it.", "submit", arguments)
+
+
+def report_failure(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant:
+    """The error analysis in a single call: what the transcript seems to show. Nothing proves it."""
+    given = replies.given_text(messages)
+    found = _TRANSCRIPT.search(given)
+    transcript = found.group(1) if found else ""
+    dice = Dice((seed, scale.name, "error analyst in a single call", digest(given)))
+    asked = read_asked(given)
+    domain = asked.domain if asked else SPREADSHEET
+    slugs = faulty_habits(transcript, domain) if asked else list(signs_of_defects(transcript))
+    if not slugs or dice.happens(scale.guesses, "guesses"):
+        lessons = [dice.pick(misconceptions(domain), "misconception")]
+    else:
+        lessons = lessons_on(dice.order(slugs, "order")[:1], dice, scale.adds_quirk, domain)
+    causes = [f"{replies.STAMP} The run went wrong here: {lesson['title']}." for lesson in lessons]
+    return replies.structured({"causes": causes, "lessons": lessons})
 
 
 def report_success(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant:
