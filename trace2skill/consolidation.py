@@ -7,7 +7,7 @@ the patches, the skill and the answers.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from inspect_ai import SampleSource, Task
@@ -24,7 +24,7 @@ from trace2skill.models import MERGER
 from trace2skill.outputs import MergeResult
 from trace2skill.patch import Edit, Patch
 from trace2skill.selection import Selection, select_edits
-from trace2skill.skill import Skill
+from trace2skill.skill import SKILL_MD, Skill
 from trace2skill.structured import generate_structured
 
 MERGE_BATCH = 32
@@ -161,7 +161,10 @@ async def _merge(state: TaskState, edits: Sequence[Edit], asking: Asking, min_su
     if len(joined.edits) < 2:
         return MergeStep(node=node, edits=joined.edits, merged=joined.merged)
     prompt = asking.prompts.render(
-        "merger", min_support=min_support, files=numbered_files(asking.skill), edits=edit_lines(joined.edits)
+        "merger",
+        min_support=min_support,
+        files=numbered_files(asking.skill, joined.edits),
+        edits=edit_lines(joined.edits),
     )
     step = await _ask(state, node, joined.edits, prompt, asking.thinking)
     return step.model_copy(update={"merged": joined.merged + step.merged})
@@ -170,7 +173,7 @@ async def _merge(state: TaskState, edits: Sequence[Edit], asking: Asking, min_su
 async def _resolve(state: TaskState, edits: Sequence[Edit], asking: Asking) -> MergeStep:
     kept = [Edit.model_validate(edit) for edit in state.metadata["kept"]]
     prompt = asking.prompts.render(
-        "resolver", files=numbered_files(asking.skill), kept=edit_lines(kept), edits=edit_lines(edits)
+        "resolver", files=numbered_files(asking.skill, [*kept, *edits]), kept=edit_lines(kept), edits=edit_lines(edits)
     )
     return await _ask(state, RESOLUTION, edits, prompt, asking.thinking)
 
@@ -203,12 +206,15 @@ def edit_lines(edits: Sequence[Edit]) -> str:
     )
 
 
-def numbered_files(skill: Skill) -> list[dict[str, Any]]:
-    """The skill's Markdown files with line numbers, for a prompt."""
+def numbered_files(skill: Skill, edits: Iterable[Edit]) -> list[dict[str, Any]]:
+    """The skill's Markdown files for a prompt: with line numbers those that matter for some edits, else their size."""
+    shown = {SKILL_MD, *(edit.file for edit in edits)}
     return [
         {
             "path": path,
-            "numbered": "\n".join(f"{number:>4} {line}" for number, line in enumerate(skill.lines(path), 1)),
+            "numbered": "\n".join(f"{number:>4} {line}" for number, line in enumerate(skill.lines(path), 1))
+            if path in shown
+            else f"({len(skill.lines(path))} lines; no edit touches this file)",
         }
         for path in skill.files
         if path.endswith(".md") and skill.is_text(path)

@@ -151,7 +151,7 @@ def _replays(read: Trajectories, config: EvolveConfig) -> PlannedStage:
 def _merges(patches: int, skill: Skill, prompts: Prompts, config: EvolveConfig) -> PlannedStage:
     levels = level_sizes(patches, config.merge_batch)
     calls = sum(levels) + 1
-    fixed = _tokens(prompts.source("merger")) + sum(_tokens(file["numbered"]) for file in numbered_files(skill))
+    fixed = _tokens(prompts.source("merger")) + sum(_tokens(file["numbered"]) for file in numbered_files(skill, ()))
     # Merging makes each level's input about half of what came in below.
     edits = sum(patches * EDITS_PER_PATCH / 2**level for level in range(len(levels)))
     return PlannedStage(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, Model, ResponseSchema
@@ -58,8 +59,7 @@ async def generate_structured(
         ModelOutputError: The output was still unusable after the last repair round.
     """
     conversation = list(messages)
-    schema = ResponseSchema(name=name, json_schema=json_schema(output))
-    asked = (config or GenerateConfig()).merge(GenerateConfig(response_schema=schema))
+    asked = (config or GenerateConfig()).merge(GenerateConfig(response_schema=_schema(output, name)))
     usable: tuple[T, list[ChatMessage]] | None = None
     problems: list[str] = []
     for _ in range(1 + MAX_REPAIRS):
@@ -79,6 +79,11 @@ async def generate_structured(
         f"{model} returned no usable {name} in {1 + MAX_REPAIRS} attempts; the last problem: {problems[0]} "
         "Check that the server supports structured output, or use another model."
     )
+
+
+@lru_cache(maxsize=32)
+def _schema(output: type[BaseModel], name: str) -> ResponseSchema:
+    return ResponseSchema(name=name, json_schema=json_schema(output))
 
 
 def parse(text: str, output: type[T], check: Check[T] | None = None) -> tuple[T | None, list[str]]:

@@ -1,12 +1,13 @@
 """The prompts, one whole file per role, and their rendering."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal, get_args
 
-from jinja2 import Environment, StrictUndefined, TemplateError, meta
+from jinja2 import Environment, StrictUndefined, Template, TemplateError, meta
 
 from trace2skill.errors import Trace2SkillError
 
@@ -45,7 +46,7 @@ class Prompts:
         Raises:
             jinja2.UndefinedError: A placeholder has no value.
         """
-        return _ENVIRONMENT.from_string(self.source(role)).render(**values)
+        return _template(self.source(role)).render(**values)
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of each template, for the run's record."""
@@ -85,6 +86,11 @@ def load_prompts(folder: Path | None) -> Prompts:
                 f"{', '.join(sorted(filled))}."
             )
     return own
+
+
+@lru_cache(maxsize=32)
+def _template(source: str) -> Template:
+    return _ENVIRONMENT.from_string(source)
 
 
 def _placeholders(source: str) -> set[str]:
