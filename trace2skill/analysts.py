@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import anyio.to_thread
@@ -12,7 +12,7 @@ from inspect_ai.log import EvalSample
 from inspect_ai.model import ChatMessage, ChatMessageUser, ContentImage, ContentText, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import Tool, bash
-from inspect_ai.util import sandbox, store, time_limit, token_limit, turn_limit
+from inspect_ai.util import OutputLimitExceededError, sandbox, store, time_limit, token_limit, turn_limit
 from pydantic import BaseModel, ConfigDict
 
 from trace2skill.errors import ModelOutputError
@@ -43,6 +43,9 @@ ANALYSIS = "analysis"
 
 WORK = "trace2skill"
 """Metadata key of what the engine adds to a sample."""
+
+OUTCOME, RAN = "clean_run", "ran"
+"""Store key of how the script of a clean run ended, and what stands there if it went through."""
 
 PRODUCED_FILES = "produced_files"
 """Store key under which a task keeps what its agent produced: path -> base64 content."""
@@ -171,7 +174,9 @@ async def _place_attempt(attempt: EvalSample, transcript: str) -> list[str]:
     for path, content in attempt.store.get(PRODUCED_FILES, {}).items():
         if not content.startswith("not kept"):
             data = base64.b64decode(content)
-            await sandbox().write_file(str(Path("attempt") / path), data)
+            # An agent chose these names: none of them may lead out of the folder.
+            inside = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
+            await sandbox().write_file(str(PurePosixPath("attempt", *inside)), data)
             texts.append(await anyio.to_thread.run_sync(readable, data))
     return texts
 
@@ -180,17 +185,23 @@ async def _clean_run(state: TaskState, work: dict[str, Any]) -> TaskState:
     """Run a submitted fix from the original inputs; the task's scorer then judges the sample as usual."""
     if not work["fix"]:
         answer_with(state, work["source"])
+        store().set(OUTCOME, RAN)
         return state
     try:
         await sandbox().write_file(work["fix"], work["source"])
         ran = await run_fix(work["fix"])
-    except (TimeoutError, PermissionError, IsADirectoryError) as error:
-        store().set("clean_run", f"failed: {error!r}")
+    except (OSError, OutputLimitExceededError) as error:
+        store().set(OUTCOME, f"failed: {error!r}")
         return state
     if ran.stdout.strip():
         answer_with(state, ran.stdout)
-    store().set("clean_run", "ran" if ran.success else f"failed: {ran.stderr[-500:]}")
+    store().set(OUTCOME, RAN if ran.success else f"failed: {ran.stderr[-500:]}")
     return state
+
+
+def ran_clean(sample: EvalSample) -> bool:
+    """Whether the fix in a clean run went through; one that breaks off has proven nothing, whatever it left behind."""
+    return bool(sample.store.get(OUTCOME) == RAN)
 
 
 async def _conclude(state: TaskState, trajectory: str, submission: Submission, asking: Asking, rejected: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from trace2skill.apply import Applied, apply_edits
 from trace2skill.errors import SkillError
 from trace2skill.ledger import Fate, Ledger
-from trace2skill.overflow import move_out
+from trace2skill.overflow import move_out, text_owners
 from trace2skill.patch import Edit, rank
 from trace2skill.provenance import STAMP, Provenance, provenance_of
 from trace2skill.sections import parse_document
@@ -56,7 +56,7 @@ def assemble(
     kept = list(selection.kept)
     applied, findings = _build(initial, kept, simulated)
     while kept and findings:
-        dropped = max(_at_fault(initial, kept, applied.skill, findings[0]), key=rank)
+        dropped = max(_at_fault(initial, kept, applied, findings[0]), key=rank)
         kept.remove(dropped)
         enter(dropped, "withheld", f"the skill would fail its check: {findings[0]}")
         applied, findings = _build(initial, kept, simulated)
@@ -87,12 +87,15 @@ def _build(initial: Skill, edits: Sequence[Edit], simulated: str) -> tuple[Appli
     return shorter, check_skill(shorter.skill)
 
 
-def _at_fault(initial: Skill, edits: Sequence[Edit], evolved: Skill, finding: str) -> Sequence[Edit]:
-    """The edits that alone lead to a finding, unless it is about size; else those of the file it names; else all."""
-    alone: list[Edit] = []
-    if finding not in size_findings(evolved):
-        alone = [edit for edit in edits if finding in check_skill(apply_edits(initial, [edit]).skill)]
-    return alone or [edit for edit in edits if edit.file in finding] or edits
+def _at_fault(initial: Skill, edits: Sequence[Edit], applied: Applied, finding: str) -> Sequence[Edit]:
+    """The edits behind a finding: of size, those with text left in the long file; else those that alone lead to it."""
+    if finding in size_findings(applied.skill):
+        long = next(path for path in applied.lines if finding.startswith(f"{path}: "))
+        left = text_owners(applied, long)
+        found = [edit for edit in edits if edit.id in left]
+    else:
+        found = [edit for edit in edits if finding in check_skill(apply_edits(initial, [edit]).skill)]
+    return found or [edit for edit in edits if edit.file in finding] or edits
 
 
 def _stamped(applied: Applied, simulated: str) -> Applied:

@@ -1,26 +1,20 @@
 """Evolution: trajectories -> analyses -> patches -> one consolidated patch -> the evolved skill. Orchestration only."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from inspect_ai import Task
-from inspect_ai.log import EvalLog, EvalSample
 from inspect_ai.model import GenerateConfig, Model
 from inspect_ai.util import DisplayType
-from rich.console import Console
 
-from trace2skill.analysis import CLEAN_RUN, analysis_of, error_analysis, single_call_analysis
-from trace2skill.analysts import Analysis, Limits
+from trace2skill.analysing import analyse
 from trace2skill.assembly import assemble
 from trace2skill.consolidation import MergeTree, consolidation, final_selection, step_of
 from trace2skill.data import resolve_path
 from trace2skill.errors import LogError, ModelOutputError, PatchError, SkillError
 from trace2skill.files import file_digest
 from trace2skill.guardrails import check_path
-from trace2skill.ledger import Ledger
 from trace2skill.lessons import UNUSABLE, Asking
 from trace2skill.lexical import lexical_merge
 from trace2skill.merging import MergeStep
@@ -35,69 +29,16 @@ from trace2skill.models import (
     only_model,
     open_model,
 )
-from trace2skill.patch import Patch, check_edit
+from trace2skill.patch import Patch
 from trace2skill.patch_import import read_patches
 from trace2skill.prompts import Prompts, load_prompts
-from trace2skill.proposals import Proposals, Verdicts, collect, gate
-from trace2skill.replay import check_replayable, lessons_of, replay, unhelpful
-from trace2skill.run_folder import SIMULATED_TAG, EvolveConfig, Manifest, Record, begin, finished, simulated, write_run
+from trace2skill.proposals import Proposals, Verdicts, collect
+from trace2skill.replay import check_replayable
+from trace2skill.run import Run
+from trace2skill.run_folder import EvolveConfig, Manifest, Record, begin, finished, simulated, write_run
 from trace2skill.selection import Selection
 from trace2skill.skill import Skill, check_skill, load_skill
-from trace2skill.stages import StageUsage, Tally, finished_samples, run_stage, usage
 from trace2skill.trajectory import Trajectories, read_trajectories
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """What all stages of one run share."""
-
-    folder: Path
-    config: EvolveConfig
-    asking: Asking
-    cast: Cast | None
-    display: DisplayType | None
-    max_connections: int | None
-    simulated: bool
-    ledger: Ledger = field(default_factory=Ledger)
-    costs: list[StageUsage] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def skill(self) -> Skill:
-        """The frozen skill."""
-        return self.asking.skill
-
-    def stage(
-        self,
-        name: str,
-        tasks: Sequence[Task],
-        waits_for: Callable[[str], Sequence[str]] = lambda _: (),
-        model: Model | None = None,
-    ) -> Iterator[tuple[EvalLog, EvalSample]]:
-        """Run or resume a stage; its samples, one at a time. What it cost is noted at the end.
-
-        Args:
-            name: Its log folder.
-            tasks: Its tasks.
-            waits_for: The samples that a sample has to wait for.
-            model: Its model, where it is not the run's.
-        """
-        assert self.cast is not None, "only runs with a model have stages"
-        logs = run_stage(
-            tasks,
-            self.folder / "logs" / name,
-            model or self.cast.main,
-            display=self.display,
-            tags=(SIMULATED_TAG,) if self.simulated else (),
-            max_connections=self.max_connections,
-            roles=self.cast.roles,
-        )
-        for log in logs:
-            tally = Tally()
-            for sample in finished_samples(log):
-                tally.add(sample)
-                yield log, sample
-            self.costs.append(usage(log, tally, {sample: waits_for(sample) for sample in tally.seconds}))
 
 
 def evolve(
@@ -147,7 +88,7 @@ def evolve(
     if done := finished(folder, record):
         return done
     begin(folder, record)
-    run = _Run(
+    run = Run(
         folder=folder,
         config=config,
         asking=Asking(
@@ -161,7 +102,7 @@ def evolve(
         max_connections=max_connections,
         simulated=bool(simulated(record)),
     )
-    analyses, verdicts = _analyse(run, trajectories) if trajectories else ([], Verdicts(clean_runs={}))
+    analyses, verdicts = analyse(run, trajectories) if trajectories else ([], Verdicts(clean_runs={}))
     if analyses and all(analysis.rejected.startswith(UNUSABLE) for analysis in analyses):
         raise ModelOutputError(
             f"None of the {len(analyses)} analyses can be used; {analyses[0].trajectory}: {analyses[0].rejected} "
@@ -271,80 +212,7 @@ def _record(
     )
 
 
-def _analyse(run: _Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdicts]:
-    """Run the analysts, and the gates on what they submitted."""
-    analyses: dict[str, Analysis] = {}
-    clean_runs: dict[str, bool] = {}
-    for _, sample in run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis):
-        name = str(sample.id)
-        if name.endswith(CLEAN_RUN):
-            clean_runs[name.removesuffix(CLEAN_RUN)] = trajectories.rule.passed(sample.scores or {})
-        elif analysis := analysis_of(sample):
-            analyses[name] = analysis
-    ordered = [analyses[name] for name in sorted(analyses)]
-    verdicts = Verdicts(clean_runs=clean_runs)
-    if run.config.replays:
-        verdicts = replace(verdicts, unhelpful=_replay(run, trajectories, ordered, verdicts))
-    return ordered, verdicts
-
-
-def _analysis_tasks(run: _Run, trajectories: Trajectories) -> list[Task]:
-    """The analysts' tasks. Where the logged task cannot be created, failures are analysed in a single call."""
-    config = run.config
-    tasks: list[Task] = []
-    single = config.analysts == "error-llm"
-    if config.analysts in ("error", "combined") and trajectories.failures:
-        limits = Limits(turns=config.max_turns, tokens=config.analyst_tokens, seconds=config.analyst_seconds)
-        try:
-            tasks.append(error_analysis(trajectories, run.asking, limits))
-        except LogError as error:
-            single = True
-            run.notes.append(f"Failures were analysed in a single call, without a proven fix: {error}")
-            Console(stderr=True, soft_wrap=True, markup=False).print(f"Note: {run.notes[-1]}")
-    if single:
-        tasks.append(single_call_analysis("error-llm", trajectories.failures, run.asking, trajectories.rule))
-    if config.analysts in ("success", "combined") and trajectories.successes:
-        tasks.append(single_call_analysis("success", trajectories.successes, run.asking, trajectories.rule))
-    return tasks
-
-
-def _after_analysis(sample: str) -> Sequence[str]:
-    """A clean run waits for its analysis."""
-    return [sample.removesuffix(CLEAN_RUN)] if sample.endswith(CLEAN_RUN) else []
-
-
-def _replay(run: _Run, trajectories: Trajectories, analyses: Sequence[Analysis], verdicts: Verdicts) -> dict[str, str]:
-    """Let the original agent replay each failed task with one lesson alone: the edits that never helped."""
-    config = run.config
-    by_id = {trajectory.id: trajectory for trajectory in trajectories.failures}
-    lessons = [
-        lesson
-        for analysis in analyses
-        if analysis.trajectory in by_id and analysis.patch and not gate(analysis, verdicts)
-        for lesson in lessons_of(
-            by_id[analysis.trajectory],
-            [
-                edit
-                for edit in analysis.patch.edits
-                if edit.id not in analysis.leaks and not check_edit(edit, run.skill)
-            ],
-        )
-    ]
-    if not lessons:
-        return {}
-    headers = dict(zip(trajectories.logs, trajectories.headers, strict=True))
-    tasks = [
-        replay(lessons, headers, run.skill, run.folder / "replay", number=number, seed=config.seed)
-        for number in range(1, config.replays + 1)
-    ]
-    successes: Counter[str] = Counter()
-    agent = logged_model(trajectories.headers[0], GenerateConfig())
-    for _, sample in run.stage("replay", tasks, model=agent):
-        successes[str(sample.id)] += trajectories.rule.passed(sample.scores or {})
-    return unhelpful(lessons, successes, config.replays)
-
-
-def _consolidate(run: _Run, proposals: Proposals) -> tuple[Selection, int]:
+def _consolidate(run: Run, proposals: Proposals) -> tuple[Selection, int]:
     """Merge the patches and select what is applied; what was joined or dropped on the way is in the ledger.
 
     Returns:

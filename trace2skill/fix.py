@@ -13,7 +13,7 @@ from inspect_ai.solver import TaskState
 from inspect_ai.tool import Tool, ToolError, tool
 from inspect_ai.util import ExecResult, OutputLimitExceededError, sandbox
 
-from trace2skill.judging import Judging
+from trace2skill.judging import Judging, Verdict
 from trace2skill.leaks import hard_coded, readable
 from trace2skill.outputs import MAX_LESSONS, Lesson
 from trace2skill.submission import SHOWN_CHARACTERS, Submission
@@ -34,8 +34,8 @@ MAX_INPUT_KIB = 8192
 """Larger input files are not read."""
 
 _PRINTED = (
-    "The script printed text, which counts as an answer: the verdict is all there is to see, and answers are checked "
-    f"{MAX_CHECKS} times only. A script that writes files should print nothing."
+    "What the script printed was judged as an answer: the verdict is all there is to see, and answers are checked "
+    f"{MAX_CHECKS} times only."
 )
 
 
@@ -72,6 +72,7 @@ def check_fix(state: TaskState, judging: Judging, submission: Submission) -> Too
         Args:
             script: Path of the script, `fix.py` or `fix.sh`.
         """
+        _check_name(script, submission)
         if submission.checks >= MAX_FIX_CHECKS:
             raise ToolError(f"Fixes were checked {MAX_FIX_CHECKS} times, which is all. Submit what you have.")
         if submission.same_failures >= MAX_CHECKS:
@@ -82,31 +83,40 @@ def check_fix(state: TaskState, judging: Judging, submission: Submission) -> Too
             raise ToolError(f"{script} ran longer than {FIX_TIMEOUT} seconds.") from error
         if not ran.success:
             raise ToolError(f"{script} failed:\n{(ran.stderr or ran.stdout)[-SHOWN_CHARACTERS:]}")
-        printed = bool(ran.stdout.strip())
-        if printed and submission.answers >= MAX_CHECKS:
+        if ran.stdout.strip() and submission.answers >= MAX_CHECKS:
             raise ToolError(
                 f"{script} printed an answer, and answers were checked {MAX_CHECKS} times, which is all. Let a script "
                 "that writes files print nothing, or submit what you have."
             )
-        verdict = await judging.judge(_with_answer(state, ran.stdout))
-        shown = submission.show_check(verdict, answer=printed)
-        return f"{shown}\n{_PRINTED}" if printed else shown
+        verdict, is_answer = await _judge_printed(state, judging, ran.stdout)
+        own = await sandbox().read_file(script)
+        shown = submission.show_check(verdict, own=own, is_answer=is_answer)
+        return f"{shown}\n{_PRINTED}" if is_answer and not verdict.passed else shown
 
     return execute
+
+
+async def _judge_printed(state: TaskState, judging: Judging, printed: str) -> tuple[Verdict, bool]:
+    """The verdict on what a fix wrote and printed, and whether what it printed makes a difference to it."""
+    silent = await judging.judge(state)
+    if not printed.strip():
+        return silent, False
+    verdict = await judging.judge(_with_answer(state, printed))
+    return verdict, verdict != silent
 
 
 def answer_with(state: TaskState, answer: str) -> None:
     """Make a text the agent's final message, as the task's scorer reads it."""
     state.output = ModelOutput.from_content(str(state.model), answer)
+    state.output.message.source = None  # no model generated it, so it does not count as a call
     state.messages.append(state.output.message)
 
 
 def _with_answer(state: TaskState, answer: str) -> TaskState:
-    """The state as if the agent's final message had been this text; unchanged for an empty one."""
+    """The state as if the agent's final message had been this text."""
     trial = copy(state)
     trial.messages = list(state.messages)
-    if answer.strip():
-        answer_with(trial, answer)
+    answer_with(trial, answer)
     return trial
 
 
@@ -123,7 +133,7 @@ def check_answer(state: TaskState, judging: Judging, submission: Submission) -> 
         if submission.answers >= MAX_CHECKS:
             raise ToolError(f"The answer was checked {MAX_CHECKS} times, which is all. Submit what you have.")
         verdict = await judging.judge(_with_answer(state, answer))
-        return submission.show_check(verdict, answer=True)
+        return submission.show_check(verdict, own=answer, is_answer=True)
 
     return execute
 
@@ -174,20 +184,26 @@ def _check_count(lessons: Sequence[Lesson]) -> None:
         raise ToolError(f"At most {MAX_LESSONS} lessons, but {len(lessons)} were given. Keep the most general ones.")
 
 
-async def _read_fix(fix: str, submission: Submission) -> str:
-    """The text of a fix that may be submitted.
+def _check_name(script: str, submission: Submission) -> None:
+    """Check that a path can be that of a fix.
 
-    The clean run writes it to the same path, so a fix named like an input would replace it, and one named like a
+    The clean run writes a fix to the same path, so one named like an input would replace it, and one named like a
     result would be taken for it.
     """
-    path = PurePosixPath(fix)
-    if path.is_absolute() or ".." in path.parts or path.suffix not in (".py", ".sh") or f"./{path}" in submission.names:
-        raise ToolError(f"{fix} cannot be a fix: name a new script in the working directory, fix.py or fix.sh.")
+    path = PurePosixPath(script)
+    outside = path.is_absolute() or ".." in path.parts or not script.isprintable()
+    if outside or path.suffix not in (".py", ".sh") or f"./{path}" in submission.names:
+        raise ToolError(f"{script} cannot be a fix: name a new script in the working directory, fix.py or fix.sh.")
+
+
+async def _read_fix(fix: str, submission: Submission) -> str:
+    """The text of a fix that may be submitted."""
+    _check_name(fix, submission)
     try:
         source = await sandbox().read_file(fix)
     except FileNotFoundError as error:
         raise ToolError(f"There is no file {fix}. Write the script first, or submit an empty fix.") from error
-    except (OSError, UnicodeDecodeError, OutputLimitExceededError) as error:
+    except (OSError, ValueError, OutputLimitExceededError) as error:
         raise ToolError(f"{fix} cannot be read as a script: {error!r}") from error
     if len(source) > MAX_FIX_CHARACTERS:
         raise ToolError(f"{fix} has {len(source):,} characters; a fix may have {MAX_FIX_CHARACTERS:,}.")

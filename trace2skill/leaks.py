@@ -71,12 +71,13 @@ def _spellings(value: str) -> Iterator[str]:
     yield value
     if match := re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)", value):
         yield from _spellings_of_date(*map(int, match.groups()))
-    elif match := re.fullmatch(r"(-?(?:[1-9]\d{0,2}(?:,\d{3})+|0|[1-9]\d*))(?:\.(\d+))?", value):
-        whole, decimals = match.group(1).replace(",", ""), (match.group(2) or "").rstrip("0")
-        for grouped in (whole, f"{int(whole):,}", f"{int(whole):_}", f"{int(whole):,}".replace(",", ".")):
-            for padding in range(max(0, 2 - len(decimals)) + 1):
-                padded = decimals + "0" * padding
-                yield from (f"{grouped}.{padded}", f"{grouped},{padded}") if padded else (grouped,)
+    elif match := re.fullmatch(r"(-?(?:[1-9]\d{0,2}(?:,\d{3}){1,9}|0|[1-9]\d{0,30}))(?:\.(\d+))?", value):
+        whole, decimals = int(match.group(1).replace(",", "")), (match.group(2) or "").rstrip("0")
+        for padding in range(max(0, 2 - len(decimals)) + 1):
+            padded = decimals + "0" * padding
+            english = [f"{whole}", f"{whole:,}", f"{whole:_}"]
+            yield from (f"{grouped}.{padded}" if padded else grouped for grouped in english)
+            yield f"{whole:,}".replace(",", ".") + (f",{padded}" if padded else "") if abs(whole) >= 1000 else value
 
 
 def _spellings_of_date(year: int, month: int, day: int) -> Iterator[str]:

@@ -102,7 +102,11 @@ def _edits(proposed: ProposedPatch, trajectory: str) -> tuple[Edit, ...]:
 
 def leaking_edits(patch: Patch | None, values: frozenset[str]) -> dict[str, str]:
     """The edits of a patch that the leak guard stops, by id, with the reason."""
-    reasons = {edit.id: leaked(edit.content, values) for edit in (patch.edits if patch else ())}
+    texts = {
+        edit.id: "\n".join((edit.file, edit.target, edit.content, edit.rationale))
+        for edit in (patch.edits if patch else ())
+    }
+    reasons = {name: leaked(text, values) for name, text in texts.items()}
     return {name: reason for name, reason in reasons.items() if reason}
 
 

@@ -65,6 +65,17 @@ def move_out(applied: Applied, reserve: int = 0) -> Applied:
     return applied
 
 
+def text_owners(applied: Applied, path: str) -> frozenset[str]:
+    """Ids of the edits that own text in a Markdown file, headings and blank lines not counted."""
+    document = parse_document(applied.skill.files[path])
+    heads = {line for section in document.sections for line in range(section.start, section.body)}
+    return frozenset(
+        owner
+        for number, owner in enumerate(applied.lines[path])
+        if owner and number not in heads and document.lines[number].strip()
+    )
+
+
 def _move_one(applied: Applied, path: str, excess: int, removed: Mapping[str, int]) -> Applied | None:
     """Move the text under one heading; None if no heading is left whose text may go and makes the file shorter."""
     page = _Page(path, applied, removed)

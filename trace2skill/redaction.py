@@ -33,8 +33,8 @@ _PLAIN = re.compile(
 
 _COUNTED = "(?:cells|rows|columns|lines|sheets|files|items|values|characters|tests|checks)"
 _QUOTED = (
-    r"""(?<!\w)[bru]?(?P<quote>['"])(?P<quoted>(?:\\.|[^\\])*?)(?P=quote)(?!\w)"""
-    "|[\u201c\u2018\u00ab](?P<curly>.*?)[\u201d\u2019\u00bb]|`(?P<code>[^`]*)`"
+    r"""(?<!\w)[bru]?(?P<quote>['"])(?P<quoted>(?:\\.|[^\\]){0,500}?)(?P=quote)(?!\w)"""
+    "|[\u201c\u2018\u00ab](?P<curly>.{0,500}?)[\u201d\u2019\u00bb]|`(?P<code>[^`]{0,500})`"
 )
 _CALLED = r"(?:datetime\.)?(?P<called>datetime|date|time|Timestamp)\((?P<inside>[^()]*)\)"
 _DAY = r"(?:\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[./-]\d\d?[./-]\d{2,4})"
@@ -129,8 +129,10 @@ def _date_or_number(found: dict[str, str | None]) -> str:
 
 def _kind(value: str) -> str:
     """The kind of a value that stands without quotes."""
+    if re.fullmatch(_DATE, value):
+        return "<date>"
     if not re.fullmatch(_NUMBER, value):
-        return "<date>" if re.fullmatch(_DATE, value) else "<text>"
+        return "<text>"
     decimals = re.search(r"[.,](\d+)(?:[eE]|$)", value)
     if decimals is None or re.fullmatch(r"\D?\d{1,3}(?:,\d{3})+", value):
         return "<integer>"

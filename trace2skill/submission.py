@@ -15,6 +15,9 @@ from trace2skill.redaction import redact, without_kinds
 SHOWN_CHARACTERS = 1_500
 """Cap of a verdict, or of a script's output, as shown to an analyst."""
 
+READ_CHARACTERS = 20 * SHOWN_CHARACTERS
+"""Cap of a verdict before its values are taken out."""
+
 
 @dataclass(kw_only=True)
 class Submission:
@@ -26,8 +29,9 @@ class Submission:
     """Texts that the agent could read or wrote itself: the task, its inputs, the attempt."""
     names: frozenset[str] = frozenset()
     """Paths of everything that lay in the working directory at the start."""
-    verdicts: list[str] = field(default_factory=list)
-    """What the scorer said in each verdict that was shown, before redaction."""
+    verdicts: list[tuple[str, str]] = field(default_factory=list)
+    """What the scorer said in each verdict that was shown, before redaction, and the text that it said it of: what an
+    analyst wrote itself it did not learn from the verdict."""
     checks: int = 0
     """Checks so far."""
     answers: int = 0
@@ -41,20 +45,27 @@ class Submission:
     causes: list[str] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
 
-    def show(self, verdict: Verdict, *, bare: bool = False) -> str:
-        """A verdict as the analyst sees it: capped and without values, or nothing but PASSED or FAILED."""
-        self.verdicts.append(verdict.explanation)
+    def show(self, verdict: Verdict, *, bare: bool = False, own: str = "") -> str:
+        """A verdict as the analyst sees it: capped and without values, or nothing but PASSED or FAILED.
+
+        Args:
+            verdict: The verdict.
+            bare: Whether to leave out what the scorer said.
+            own: The fix or answer that was judged.
+        """
+        self.verdicts.append((verdict.explanation, own))
         outcome = "PASSED" if verdict.passed else "FAILED"
         if bare:
             return outcome
-        return f"{outcome}\n{redact(verdict.explanation, self.targets, self.known)[:SHOWN_CHARACTERS]}".strip()
+        read = verdict.explanation[:READ_CHARACTERS]
+        return f"{outcome}\n{redact(read, self.targets, self.known)[:SHOWN_CHARACTERS]}".strip()
 
-    def show_check(self, verdict: Verdict, *, answer: bool) -> str:
-        """A verdict of a check, counted; of an answer it is bare."""
+    def show_check(self, verdict: Verdict, *, own: str, is_answer: bool) -> str:
+        """The verdict of a check, counted; of an answer it is bare."""
         self.checks += 1
-        self.answers += answer
-        shown = self.show(verdict, bare=answer)
-        if not verdict.passed and not answer:
+        self.answers += is_answer
+        shown = self.show(verdict, bare=is_answer, own=own)
+        if not verdict.passed and not is_answer:
             self.failures[without_kinds(shown)] += 1
         return shown
 
@@ -65,8 +76,8 @@ class Submission:
 
     def reference_values(self) -> frozenset[str]:
         """Values that the verdicts and targets hold and nothing that the agent could read."""
-        quoted = [f"'{target}' {target}" for target in self.targets]
-        return reference_values("\n".join([*self.verdicts, *quoted]), self.known)
+        told = [("\n".join(f"'{target}' {target}" for target in self.targets), ""), *self.verdicts]
+        return frozenset().union(*(reference_values(text, [*self.known, own]) for text, own in told))
 
 
 def sift(lessons: Sequence[Lesson], values: frozenset[str]) -> tuple[list[Lesson], tuple[str, ...]]:

@@ -290,6 +290,7 @@ def test_blame_shows_every_line_with_its_trajectories(cli: Cli, skill: Path, tmp
         "number": evolved.index(row["text"]) + 1,
         "text": GOOD["content"],
         "edit": "a.1",
+        "support_count": 6,
         "support": list("abcdef"),
     }
 

@@ -29,7 +29,7 @@ from trace2skill.skill import (
 
 FRONT = "---\nname: demo\ndescription: d\n---\n\n"
 # A seed says nothing when it shrinks.
-QUICK = settings(max_examples=20, deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
+QUICK = settings(max_examples=15, deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
 WARNING = "SIMULATED: nothing of this was learned from a model"
 
 
@@ -364,7 +364,7 @@ def check(seed: int, count: int, simulated: str) -> None:
     assert again.provenance == provenance
 
 
-@given(st.integers(0, 2**32), st.integers(0, 25), st.sampled_from(["", WARNING]))
+@given(st.integers(0, 2**32), st.integers(0, 20), st.sampled_from(["", WARNING]))
 @settings(QUICK)
 def test_big_skills_and_many_edits(seed: int, count: int, simulated: str) -> None:
     check(seed, count, simulated)
@@ -372,6 +372,6 @@ def test_big_skills_and_many_edits(seed: int, count: int, simulated: str) -> Non
 
 @pytest.mark.slow
 @given(st.integers(0, 2**32), st.integers(0, 60), st.sampled_from(["", WARNING]))
-@settings(QUICK, max_examples=500)
+@settings(QUICK, max_examples=40)
 def test_bigger_skills_and_more_edits(seed: int, count: int, simulated: str) -> None:
     check(seed, count, simulated)
