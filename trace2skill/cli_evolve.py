@@ -48,7 +48,7 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.command("evolve")
 @click.argument("logs", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--skill", required=True, type=click.Path(path_type=Path), help="Skill to start from; it is not changed.")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Run folder; run again to resume.")
+@click.option("--output", type=click.Path(path_type=Path), help="Run folder; run again to resume.")
 @click.option("--analysts", type=click.Choice(get_args(Analysts)), default=DEFAULTS.analysts, show_default=True)
 @click.option("--model", help="Model for all parts.  [default: the one that produced the logs]")
 @click.option("--analyst-model", help="Model of the analysts, where it is another one.")
@@ -91,7 +91,7 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 def evolve_command(
     logs: tuple[Path, ...],
     skill: Path,
-    output: Path,
+    output: Path | None,
     seeds: tuple[int, ...],
     select: bool,
     patches: tuple[Path, ...],
@@ -104,6 +104,8 @@ def evolve_command(
     if dry_run:
         Console().print(plan_table(plan(logs, skill, config, patches)))
         return
+    if output is None:
+        raise click.UsageError("Missing option '--output'.")
     if not seeds and not select:
         print_manifest(evolve(logs, skill, output, config, patches=patches, **running), output)
         return
