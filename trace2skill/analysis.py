@@ -1,8 +1,8 @@
 """Analysts: one per trajectory, all on the same frozen skill, none seeing another's work.
 
-Both kinds are Inspect tasks. The error analyst works inside the logged task itself, created anew: same sample, fresh
-sandbox, the task's own scorer. A fix that it submits is run again as a sample of its own, `<id>/clean-run`, in a
-sandbox that no analyst has touched; the score of that sample is the gate.
+All of them are Inspect tasks. The agentic error analyst works inside the logged task itself, created anew: same sample,
+fresh sandbox, the task's own scorers. A fix that it submits is run again as a sample of its own, `<id>/clean-run`, in a
+sandbox that no analyst has touched; the scores of that sample are the gate. The others read the transcript in one call.
 """
 
 from collections.abc import Sequence
@@ -11,86 +11,100 @@ from dataclasses import dataclass
 
 from inspect_ai import SampleSource, Task, task_with
 from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalSample
+from inspect_ai.log import EvalLog, EvalSample
 
-from trace2skill.analysts import ANALYSIS, WORK, Analysis, Judging, error_analyst, success_analyst
+from trace2skill.analysts import ANALYSIS, WORK, Analysis, Analyst, Limits, error_analyst, single_call_analyst
 from trace2skill.errors import LogError
-from trace2skill.fix import succeeded
-from trace2skill.logged_task import recreate_task
-from trace2skill.skill import Skill
-from trace2skill.trajectory import TRANSCRIPT_TOKENS, Trajectories, Trajectory
+from trace2skill.judging import Judging
+from trace2skill.lessons import Asking
+from trace2skill.logged_task import recreate_task, sample_of, scorer_names
+from trace2skill.outcome import SuccessRule
+from trace2skill.trajectory import Trajectories, Trajectory
 
 CLEAN_RUN = "/clean-run"
 """Suffix of the sample in which a fix is run again."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """Settings of the analysts."""
+class _Failure:
+    """A failure with the sample that it is a run of."""
 
-    max_turns: int = 100
-    """Turns of the error analyst (paper: 100)."""
-    transcript_tokens: int = TRANSCRIPT_TOKENS
-    threshold: float = 1.0
-    """Smallest score that counts as success."""
+    trajectory: Trajectory
+    sample: Sample
+    sandboxed: bool
 
 
-def error_analysis(trajectories: Trajectories, skill: Skill, options: Options) -> Task:
+def error_analysis(trajectories: Trajectories, asking: Asking, limits: Limits) -> Task:
     """The task in which an error analyst studies each failure.
 
     Raises:
-        LogError: The logged task cannot be created, or lacks a logged sample.
+        LogError: The logged task cannot be created or lacks a logged sample, or its scorers cannot judge a fix.
     """
-    tasks = [recreate_task(header) for header in trajectories.headers]
-    known = {str(sample.id): (sample, task) for task in tasks for sample in task.dataset}
-    samples: list[Sample] = []
-    sandboxed: set[bool] = set()
-    for trajectory in trajectories.failures:
-        found = known.get(str(trajectory.sample_id))
-        if found is None:
-            raise LogError(
-                f"Sample {trajectory.sample_id} of {trajectory.log} is not in the logged task's dataset any more."
-            )
-        sandboxed.add((found[0].sandbox or found[1].sandbox) is not None)
-        samples.append(_for_analysis(found[0], trajectory))
-    scorers = [definition.name for definition in trajectories.headers[0].eval.scorers or []]
-    if scorers and trajectories.scorer not in scorers:
-        raise LogError(
-            f"Scorer '{trajectories.scorer}' is not one of the logged task's own ({', '.join(scorers)}), so it cannot "
-            "judge a fix. Choose one of them with --scorer, or use --analysts success."
-        )
-    position = scorers.index(trajectories.scorer) if scorers else 0
-    by_id = {trajectory.id: trajectory for trajectory in trajectories.failures}
-    if len(sandboxed) > 1:
-        raise LogError("Some samples of the logged task have a sandbox and some have none. Use --analysts success.")
-    judging = Judging(scorer=trajectories.scorer, position=position, success=succeeded(options.threshold))
+    tasks = {log: recreate_task(header) for log, header in zip(trajectories.logs, trajectories.headers, strict=True)}
+    failures = [_failure(trajectory, tasks[trajectory.log]) for trajectory in trajectories.failures]
+    if len({failure.sandboxed for failure in failures}) > 1:
+        raise LogError("Some samples of the logged task have a sandbox and some have none.")
     analyst = error_analyst(
-        by_id,
-        skill,
-        judging,
-        max_turns=options.max_turns,
-        transcript_tokens=options.transcript_tokens,
-        sandboxed=True in sandboxed,
+        {failure.trajectory.id: failure.trajectory for failure in failures},
+        asking,
+        Judging(rule=trajectories.rule, scorers=_judges(trajectories.headers[0], trajectories.rule)),
+        limits,
+        sandboxed=failures[0].sandboxed,
     )
     return task_with(
-        tasks[0],
+        tasks[trajectories.logs[0]],
         name="error_analysis",
-        dataset=_ErrorAnalysisSource(samples),
+        dataset=_ErrorAnalysisSource([failure.sample for failure in failures]),
         solver=analyst,
         epochs=1,
         message_limit=None,
         token_limit=None,
         turn_limit=None,
+        time_limit=None,
+        working_limit=None,
+        cost_limit=None,
     )
 
 
-def success_analysis(trajectories: Trajectories, skill: Skill, options: Options) -> Task:
-    """The task in which a success analyst studies each success, in one call and one for the edits."""
-    by_id = {trajectory.id: trajectory for trajectory in trajectories.successes}
-    samples = [Sample(id=name, input=f"Study the successful run of {name}.") for name in by_id]
-    return Task(
-        name="success_analysis", dataset=samples, solver=success_analyst(by_id, skill, options.transcript_tokens)
-    )
+def single_call_analysis(
+    analyst: Analyst, trajectories: Sequence[Trajectory], asking: Asking, rule: SuccessRule
+) -> Task:
+    """The task in which an analyst studies each trajectory in one call, and one more for the edits.
+
+    Args:
+        analyst: `success`, or `error-llm` for failures without tools and gate.
+        trajectories: The trajectories.
+        asking: The skill, and how the analyst is asked.
+        rule: What success is.
+    """
+    by_id = {trajectory.id: trajectory for trajectory in trajectories}
+    name = f"{analyst.replace('-', '_')}_analysis"
+    samples = [Sample(id=trajectory, input=f"Study the run of {trajectory}.") for trajectory in by_id]
+    return Task(name=name, dataset=samples, solver=single_call_analyst(analyst, by_id, asking, rule))
+
+
+def _failure(trajectory: Trajectory, task: Task) -> _Failure:
+    logged = sample_of(task, trajectory)
+    sample = deepcopy(logged)
+    sample.id = trajectory.id
+    sample.metadata = {**(sample.metadata or {}), WORK: {"log": trajectory.log.name, "epoch": trajectory.epoch}}
+    return _Failure(trajectory=trajectory, sample=sample, sandboxed=(logged.sandbox or task.sandbox) is not None)
+
+
+def _judges(header: EvalLog, rule: SuccessRule) -> tuple[str, ...]:
+    """The names of the logged task's scorers.
+
+    Raises:
+        LogError: The scorer that says what success is was added to the log later, so the task cannot judge by it.
+    """
+    names = scorer_names(header) or ([rule.scorer] if rule.scorer else [])
+    if not names:
+        raise LogError("The log does not say which scorers the task has, so --success cannot judge a fix.")
+    if rule.scorer and rule.scorer not in names:
+        raise LogError(
+            f"Scorer '{rule.scorer}' is not one of the logged task's own ({', '.join(names)}) and cannot judge a fix."
+        )
+    return tuple(names)
 
 
 class _ErrorAnalysisSource(SampleSource):
@@ -119,10 +133,3 @@ def analysis_of(sample: EvalSample) -> Analysis | None:
     """The analysis in a finished sample; none in clean runs and in samples that did not finish."""
     found = sample.store.get(ANALYSIS)
     return Analysis.model_validate(found) if found is not None and sample.error is None else None
-
-
-def _for_analysis(sample: Sample, trajectory: Trajectory) -> Sample:
-    copy = deepcopy(sample)
-    copy.id = trajectory.id
-    copy.metadata = {**(copy.metadata or {}), WORK: {"log": trajectory.log.name, "epoch": trajectory.epoch}}
-    return copy

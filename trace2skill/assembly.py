@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from trace2skill.apply import Applied, apply_edits
 from trace2skill.errors import SkillError
 from trace2skill.ledger import Fate, Ledger
+from trace2skill.overflow import move_out, text_owners
 from trace2skill.patch import Edit, rank
-from trace2skill.provenance import Provenance, provenance_of
+from trace2skill.provenance import STAMP, Provenance, provenance_of
 from trace2skill.sections import parse_document
 from trace2skill.selection import Selection
-from trace2skill.skill import SKILL_MD, Skill, check_skill
-
-STAMP = "simulated"
-"""Stands for an edit id at the line that marks a skill as simulated."""
+from trace2skill.skill import SKILL_MD, Skill, check_skill, size_findings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,8 @@ def assemble(
 ) -> Assembled:
     """Build the evolved skill and enter the last fates.
 
-    Edits that would make the skill too long, or fail its format check, are withheld, the least supported first.
+    Where the skill gets too long, text that evolution brought moves out into `references/`. Edits that would still
+    make a file too long, or fail the format check, are withheld, the least supported first.
 
     Args:
         selection: The edits to apply, and those left out.
@@ -55,14 +54,13 @@ def assemble(
     for edit, reason in selection.rejected:
         enter(edit, "rejected", reason)
     kept = list(selection.kept)
-    applied = _stamped(apply_edits(initial, kept), simulated)
-    while kept and (findings := check_skill(applied.skill)):
-        at_fault = [edit for edit in kept if edit.file in findings[0]] or kept
-        dropped = max(at_fault, key=rank)
+    applied, findings = _build(initial, kept, simulated)
+    while kept and findings:
+        dropped = max(_at_fault(initial, kept, applied, findings[0]), key=rank)
         kept.remove(dropped)
         enter(dropped, "withheld", f"the skill would fail its check: {findings[0]}")
-        applied = _stamped(apply_edits(initial, kept), simulated)
-    if findings := check_skill(applied.skill):
+        applied, findings = _build(initial, kept, simulated)
+    if findings:
         raise SkillError(f"The evolved skill fails the format check and was not saved: {'; '.join(findings)}")
     for rejection in applied.rejected:
         enter(rejection.edit, "withheld", rejection.reason)
@@ -73,6 +71,31 @@ def assemble(
     evolved = applied.skill
     provenance = provenance_of(evolved.name, evolved.digest, applied.lines, used, simulated)
     return Assembled(initial=initial, evolved=evolved, provenance=provenance, totals=totals)
+
+
+def _build(initial: Skill, edits: Sequence[Edit], simulated: str) -> tuple[Applied, list[str]]:
+    """The skill with these edits, within the size limits if moving text can do it, and what its check finds."""
+    plain = apply_edits(initial, edits)
+    stamped = _stamped(plain, simulated)
+    too_long = size_findings(stamped.skill)
+    # Other findings come first: a link that leads nowhere must not hide in a reference.
+    others = [finding for finding in check_skill(stamped.skill) if finding not in too_long]
+    if others or not too_long:
+        return stamped, others
+    reserve = len(stamped.lines[SKILL_MD]) - len(plain.lines[SKILL_MD])
+    shorter = _stamped(move_out(plain, reserve), simulated)
+    return shorter, check_skill(shorter.skill)
+
+
+def _at_fault(initial: Skill, edits: Sequence[Edit], applied: Applied, finding: str) -> Sequence[Edit]:
+    """The edits behind a finding: of size, those with text left in the long file; else those that alone lead to it."""
+    if finding in size_findings(applied.skill):
+        long = next(path for path in applied.lines if finding.startswith(f"{path}: "))
+        left = text_owners(applied, long)
+        found = [edit for edit in edits if edit.id in left]
+    else:
+        found = [edit for edit in edits if finding in check_skill(apply_edits(initial, [edit]).skill)]
+    return found or [edit for edit in edits if edit.file in finding] or edits
 
 
 def _stamped(applied: Applied, simulated: str) -> Applied:

@@ -7,23 +7,24 @@ the patches, the skill and the answers.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from inspect_ai import SampleSource, Task
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalSample
-from inspect_ai.model import ChatMessage, ChatMessageUser, get_model
+from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import store
 
 from trace2skill.errors import ModelOutputError
+from trace2skill.lessons import Asking
 from trace2skill.merging import MergeStep, account, join_duplicates, settle
+from trace2skill.models import MERGER
 from trace2skill.outputs import MergeResult
 from trace2skill.patch import Edit, Patch
-from trace2skill.prompts import render
 from trace2skill.selection import Selection, select_edits
-from trace2skill.skill import Skill
+from trace2skill.skill import SKILL_MD, Skill
 from trace2skill.structured import generate_structured
 
 MERGE_BATCH = 32
@@ -36,17 +37,14 @@ RESOLUTION = "resolve"
 """Sample id of the round in which conflicting edits are reworked."""
 
 
-def consolidation(patches: Sequence[Patch], skill: Skill, batch: int, min_support: int) -> Task:
+def consolidation(tree: "MergeTree", asking: Asking) -> Task:
     """The task that merges patches.
 
     Args:
-        patches: Patches whose edits all fit the skill.
-        skill: The frozen skill.
-        batch: Patches, or results of the level below, per merge; at least 2.
-        min_support: Support that an edit of SKILL.md needs.
+        tree: What is to be merged.
+        asking: The skill, and how the merger is asked.
     """
-    tree = MergeTree(patches, skill, batch, min_support)
-    return Task(name="consolidation", dataset=tree, solver=_merger(skill, min_support))
+    return Task(name="consolidation", dataset=tree, solver=_merger(asking, tree.min_support))
 
 
 class MergeTree(SampleSource):
@@ -57,7 +55,7 @@ class MergeTree(SampleSource):
             raise ValueError(f"A merge needs at least 2 inputs, not {batch}.")
         self._skill = skill
         self._batch = batch
-        self._min_support = min_support
+        self.min_support = min_support
         leaves = sorted((patch for patch in patches if patch.edits), key=lambda patch: patch.trajectory)
         self._leaves = [patch.edits for patch in leaves]
         self._sizes = level_sizes(len(leaves), batch)
@@ -67,6 +65,14 @@ class MergeTree(SampleSource):
     def root(self) -> str:
         """Id of the last merge."""
         return f"{len(self._sizes)}/1"
+
+    def waits_for(self) -> dict[str, list[str]]:
+        """For each merge the merges whose results it takes."""
+        waits = {RESOLUTION: [self.root]}
+        for level, size in enumerate(self._sizes[1:], start=2):
+            for number in range(1, size + 1):
+                waits[f"{level}/{number}"] = self._inputs(level - 1, number - 1)
+        return waits
 
     def initial_samples(self) -> list[Sample]:
         """The merges of the first level."""
@@ -88,15 +94,19 @@ class MergeTree(SampleSource):
             return None
         level, number = map(int, found.node.split("/"))
         parent = (number - 1) // self._batch
-        last = min((parent + 1) * self._batch, self._sizes[level - 1])
-        siblings = [f"{level}/{child}" for child in range(parent * self._batch + 1, last + 1)]
+        siblings = self._inputs(level, parent)
         if not all(node in self.steps for node in siblings):
             return None
         edits = [edit for node in siblings for edit in self.steps[node].edits]
         return [self._sample(f"{level + 1}/{parent + 1}", edits)]
 
+    def _inputs(self, level: int, parent: int) -> list[str]:
+        """The merges of a level that the merge with the index `parent` on the next one takes."""
+        last = min((parent + 1) * self._batch, self._sizes[level - 1])
+        return [f"{level}/{child}" for child in range(parent * self._batch + 1, last + 1)]
+
     def _resolution(self, root: MergeStep) -> list[Sample] | None:
-        selection = select_edits(root.edits, self._skill, self._min_support)
+        selection = select_edits(root.edits, self._skill, self.min_support)
         if not selection.conflicting:
             return None
         sample = self._sample(RESOLUTION, [edit for edit, _ in selection.conflicting])
@@ -128,44 +138,57 @@ def step_of(sample: EvalSample) -> MergeStep | None:
     return MergeStep.model_validate(found) if found is not None and sample.error is None else None
 
 
-def _merger(skill: Skill, min_support: int) -> Solver:
+def _merger(asking: Asking, min_support: int) -> Solver:
     @solver(name="merger")
-    def build(skill_digest: str, min_support: int) -> Solver:
+    def build(asking_digest: str, min_support: int) -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
             node: str = state.metadata["node"]
             edits = [Edit.model_validate(edit) for edit in state.metadata["edits"]]
-            step = await _resolve(state, edits, skill) if node == RESOLUTION else None
-            if step is None:
-                step = await _merge(state, node, edits, skill, min_support)
-            store().set(MERGE, step.model_dump(mode="json"))
+            merged = await (
+                _resolve(state, edits, asking) if node == RESOLUTION else _merge(state, edits, asking, min_support)
+            )
+            store().set(MERGE, merged.model_dump(mode="json"))
             return state
 
         return solve
 
-    return build(skill.digest, min_support)
+    return build(asking.digest, min_support)
 
 
-async def _merge(state: TaskState, node: str, edits: Sequence[Edit], skill: Skill, min_support: int) -> MergeStep:
+async def _merge(state: TaskState, edits: Sequence[Edit], asking: Asking, min_support: int) -> MergeStep:
+    node: str = state.metadata["node"]
     joined = join_duplicates(edits)
     if len(joined.edits) < 2:
         return MergeStep(node=node, edits=joined.edits, merged=joined.merged)
-    prompt = render("merger", min_support=min_support, files=numbered_files(skill), edits=edit_lines(joined.edits))
-    step = await _ask(state, node, joined.edits, prompt)
+    prompt = asking.prompts.render(
+        "merger",
+        min_support=min_support,
+        files=numbered_files(asking.skill, joined.edits),
+        edits=edit_lines(joined.edits),
+    )
+    step = await _ask(state, node, joined.edits, prompt, asking.thinking)
     return step.model_copy(update={"merged": joined.merged + step.merged})
 
 
-async def _resolve(state: TaskState, edits: Sequence[Edit], skill: Skill) -> MergeStep:
+async def _resolve(state: TaskState, edits: Sequence[Edit], asking: Asking) -> MergeStep:
     kept = [Edit.model_validate(edit) for edit in state.metadata["kept"]]
-    prompt = render("resolver", files=numbered_files(skill), kept=edit_lines(kept), edits=edit_lines(edits))
-    return await _ask(state, RESOLUTION, edits, prompt)
+    prompt = asking.prompts.render(
+        "resolver", files=numbered_files(asking.skill, [*kept, *edits]), kept=edit_lines(kept), edits=edit_lines(edits)
+    )
+    return await _ask(state, RESOLUTION, edits, prompt, asking.thinking)
 
 
-async def _ask(state: TaskState, node: str, edits: Sequence[Edit], prompt: str) -> MergeStep:
+async def _ask(state: TaskState, node: str, edits: Sequence[Edit], prompt: str, config: GenerateConfig) -> MergeStep:
     """Put a merge to the model; if it never gives a complete account, the inputs go on unmerged, marked."""
     question: list[ChatMessage] = [ChatMessageUser(content=prompt)]
     try:
         result, state.messages = await generate_structured(
-            get_model(), question, MergeResult, "merge_result", lambda answer: account(edits, answer)
+            get_model(role=MERGER),
+            question,
+            MergeResult,
+            "merge_result",
+            lambda answer: account(edits, answer),
+            config=config,
         )
     except ModelOutputError as error:
         return MergeStep(node=node, edits=tuple(edits), passed_through=str(error))
@@ -183,12 +206,15 @@ def edit_lines(edits: Sequence[Edit]) -> str:
     )
 
 
-def numbered_files(skill: Skill) -> list[dict[str, Any]]:
-    """The skill's Markdown files with line numbers, for a prompt."""
+def numbered_files(skill: Skill, edits: Iterable[Edit]) -> list[dict[str, Any]]:
+    """The skill's Markdown files for a prompt: with line numbers those that matter for some edits, else their size."""
+    shown = {SKILL_MD, *(edit.file for edit in edits)}
     return [
         {
             "path": path,
-            "numbered": "\n".join(f"{number:>4} {line}" for number, line in enumerate(skill.lines(path), 1)),
+            "numbered": "\n".join(f"{number:>4} {line}" for number, line in enumerate(skill.lines(path), 1))
+            if path in shown
+            else f"({len(skill.lines(path))} lines; no edit touches this file)",
         }
         for path in skill.files
         if path.endswith(".md") and skill.is_text(path)

@@ -2,65 +2,43 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from inspect_ai import Task
-from inspect_ai.log import EvalLog, EvalSample
-from inspect_ai.model import GenerateConfig, Model, get_model
+from inspect_ai.model import GenerateConfig, Model
 from inspect_ai.util import DisplayType
 
-from trace2skill.analysis import CLEAN_RUN, Options, analysis_of, error_analysis, success_analysis
-from trace2skill.analysts import Analysis
+from trace2skill.analysing import analyse
 from trace2skill.assembly import assemble
 from trace2skill.consolidation import MergeTree, consolidation, final_selection, step_of
 from trace2skill.data import resolve_path
-from trace2skill.errors import LogError, ModelOutputError, PatchError, SkillError, Trace2SkillError
+from trace2skill.errors import LogError, ModelOutputError, PatchError, SkillError
 from trace2skill.files import file_digest
-from trace2skill.fix import Success, succeeded
 from trace2skill.guardrails import check_path
-from trace2skill.ledger import Ledger
-from trace2skill.lessons import UNUSABLE
+from trace2skill.lessons import UNUSABLE, Asking
 from trace2skill.lexical import lexical_merge
 from trace2skill.merging import MergeStep
+from trace2skill.models import (
+    ANALYST,
+    MERGER,
+    Cast,
+    Profile,
+    load_profile,
+    logged_model,
+    logged_roles,
+    only_model,
+    open_model,
+)
 from trace2skill.patch import Patch
 from trace2skill.patch_import import read_patches
-from trace2skill.prompts import prompt_digests
-from trace2skill.proposals import Proposals, collect
+from trace2skill.prompts import Prompts, load_prompts
+from trace2skill.proposals import Proposals, Verdicts, collect
+from trace2skill.replay import check_replayable
+from trace2skill.run import Run
 from trace2skill.run_folder import EvolveConfig, Manifest, Record, begin, finished, simulated, write_run
 from trace2skill.selection import Selection
 from trace2skill.skill import Skill, check_skill, load_skill
-from trace2skill.stages import StageUsage, finished_samples, run_stage, usage
 from trace2skill.trajectory import Trajectories, read_trajectories
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Run:
-    """What all stages of one run share."""
-
-    folder: Path
-    config: EvolveConfig
-    skill: Skill
-    model: Model | None
-    display: DisplayType | None
-    max_connections: int | None
-    ledger: Ledger
-    costs: list[StageUsage]
-    tags: tuple[str, ...]
-
-    def stage(self, name: str, tasks: Sequence[Task], model: Model) -> list[EvalLog]:
-        """Run or resume a stage and note what it cost."""
-        logs = run_stage(
-            tasks,
-            self.folder / "logs" / name,
-            model,
-            display=self.display,
-            tags=self.tags,
-            max_connections=self.max_connections,
-        )
-        self.costs.extend(usage(log) for log in logs)
-        return logs
 
 
 def evolve(
@@ -100,41 +78,60 @@ def evolve(
     config = config or EvolveConfig()
     folder = Path(output)
     initial = _checked(load_skill(resolve_path(str(skill))))
-    trajectories = (
-        read_trajectories(logs, scorer=config.scorer, threshold=config.threshold) if logs or not patches else None
-    )
+    prompts = load_prompts(Path(config.prompts) if config.prompts else None)
+    profile = load_profile(config.profile) if config.profile else None
+    trajectories = _trajectories(logs, config) if logs or not patches else None
     imported = [patch for file in patches for patch in _read_safe_patches(Path(file), initial)]
     _check_distinct(imported, trajectories)
-    if trajectories:
-        _check_outcomes(trajectories, config)
-    model = model or _model(config, trajectories)
-    record = _record(config, initial, trajectories, patches, model)
+    cast = _cast(config, trajectories, model, profile)
+    record = _record(config, initial, trajectories, patches, cast, prompts)
     if done := finished(folder, record):
         return done
     begin(folder, record)
-    run = _Run(
+    run = Run(
         folder=folder,
         config=config,
-        skill=initial,
-        model=model,
+        asking=Asking(
+            skill=initial,
+            prompts=prompts,
+            thinking=profile.thinking if profile else GenerateConfig(),
+            transcript_tokens=config.transcript_tokens,
+        ),
+        cast=cast,
         display=display,
         max_connections=max_connections,
-        ledger=Ledger(),
-        costs=[],
-        tags=("SIMULATED",) if simulated(record) else (),
+        simulated=bool(simulated(record)),
     )
-    analyses, clean_runs = _analyse(run, trajectories, model) if trajectories and model else ([], {})
+    analyses, verdicts = analyse(run, trajectories) if trajectories else ([], Verdicts(clean_runs={}))
     if analyses and all(analysis.rejected.startswith(UNUSABLE) for analysis in analyses):
         raise ModelOutputError(
             f"None of the {len(analyses)} analyses can be used; {analyses[0].trajectory}: {analyses[0].rejected} "
             f"No skill was saved. The transcripts are in {folder / 'logs'}; choose another --output to try again."
         )
-    split = config.merger == "lexical"
-    proposals = collect(analyses, clean_runs, imported, initial, run.ledger, split=split)
+    proposals = collect(analyses, verdicts, imported, initial, run.ledger, split=config.merger == "lexical")
     selection, unmerged = _consolidate(run, proposals)
     assembled = assemble(selection, initial, run.ledger, proposals.edits, simulated(record))
     counts = trajectories.counts() if trajectories else {}
-    return write_run(folder, record, assembled, run.ledger.rows(), run.costs, counts, unmerged)
+    return write_run(folder, record, assembled, run.ledger.rows(), run.costs, counts, unmerged, run.notes)
+
+
+def _trajectories(logs: Sequence[str | Path], config: EvolveConfig) -> Trajectories:
+    """The trajectories of a run; there is at least one to analyse."""
+    found = read_trajectories(logs, scorer=config.scorer, threshold=config.threshold, success=config.success)
+    pools = {
+        "error": found.failures,
+        "success": found.successes,
+        "combined": found.all,
+        "error-llm": found.failures,
+    }
+    if not pools[config.analysts]:
+        raise LogError(
+            f"The logs hold no trajectory for --analysts {config.analysts}: all of them have the other outcome."
+        )
+    if config.replays:
+        only_model(found.headers)
+        check_replayable(found.headers[0])
+    return found
 
 
 def _checked(skill: Skill) -> Skill:
@@ -170,38 +167,28 @@ def _check_distinct(imported: Sequence[Patch], trajectories: Trajectories | None
         )
 
 
-def _check_outcomes(trajectories: Trajectories, config: EvolveConfig) -> None:
-    """Check that there is something to analyse."""
-    pools = {
-        "error": trajectories.failures,
-        "success": trajectories.successes,
-        "combined": trajectories.all,
-    }
-    if not pools[config.analysts]:
-        raise LogError(
-            f"The logs hold no trajectory for --analysts {config.analysts}: all of them have the other outcome."
-        )
-
-
-def _model(config: EvolveConfig, trajectories: Trajectories | None) -> Model | None:
-    """The model that plays every part: the configured one, else the agent's own. None where no model is needed."""
-    generate = GenerateConfig(seed=config.seed)
-    if config.model:
-        try:
-            return get_model(config.model, config=generate)
-        except ValueError as error:
-            raise Trace2SkillError(f"--model {config.model}: {error}") from error
-    if trajectories is None:
-        if config.merger == "model":
+def _cast(
+    config: EvolveConfig, trajectories: Trajectories | None, model: Model | None, profile: Profile | None
+) -> Cast | None:
+    """Who plays which part: the models that were named, else the agent's own. None where no model is needed."""
+    generate = (profile.instruct if profile else GenerateConfig()).merge(GenerateConfig(seed=config.seed))
+    named = {ANALYST: config.analyst_model, MERGER: config.merger_model}
+    roles = {role: open_model(name, generate, f"--{role}-model") for role, name in named.items() if name}
+    if trajectories:
+        roles = {**logged_roles(trajectories.headers[0]), **roles}
+    main = model or (open_model(config.model, generate, "--model") if config.model else None)
+    if main is None and trajectories is None:
+        if config.merger == "lexical":
+            return None
+        main = roles.get(MERGER)
+        if main is None:
             raise LogError(
                 "Without logs there is no model to merge with: name one with --model, or use --merger lexical."
             )
-        return None
-    logged = trajectories.headers[0].eval
-    if len(names := sorted({header.eval.model for header in trajectories.headers})) > 1:
-        raise LogError(f"The logs are of several models ({', '.join(names)}); say which one analyses with --model.")
-    merged = logged.model_generate_config.merge(generate)
-    return get_model(logged.model, config=merged, base_url=logged.model_base_url, **logged.model_args)
+    if main is None and trajectories:
+        only_model(trajectories.headers)
+        main = logged_model(trajectories.headers[0], generate)
+    return Cast(main=main, roles=roles) if main else None
 
 
 def _record(
@@ -209,51 +196,23 @@ def _record(
     skill: Skill,
     trajectories: Trajectories | None,
     patches: Sequence[str | Path],
-    model: Model | None,
+    cast: Cast | None,
+    prompts: Prompts,
 ) -> Record:
     files = [*(trajectories.logs if trajectories else ()), *map(Path, patches)]
     return Record(
         config=config,
-        model=str(model) if model else "",
+        models=cast.names() if cast else {},
         agent_models=tuple(sorted({header.eval.model for header in (trajectories.headers if trajectories else ())})),
         initial_skill=skill.name,
         initial_digest=skill.digest,
         inputs=tuple(sorted((path.name, file_digest(path)) for path in files)),
-        prompts={str(role): digest for role, digest in prompt_digests().items()},
+        prompts=prompts.digests(),
         versions={name: version(name) for name in ("trace2skill", "inspect-ai")},
     )
 
 
-def _analyse(run: _Run, trajectories: Trajectories, model: Model) -> tuple[list[Analysis], dict[str, bool]]:
-    """Run the analysts: their analyses by trajectory, and for each submitted fix whether it passed its clean run."""
-    config = run.config
-    options = Options(
-        max_turns=config.max_turns, transcript_tokens=config.transcript_tokens, threshold=config.threshold
-    )
-    tasks: list[Task] = []
-    if config.analysts in ("error", "combined") and trajectories.failures:
-        tasks.append(error_analysis(trajectories, run.skill, options))
-    if config.analysts in ("success", "combined") and trajectories.successes:
-        tasks.append(success_analysis(trajectories, run.skill, options))
-    success = succeeded(config.threshold)
-    analyses: dict[str, Analysis] = {}
-    clean_runs: dict[str, bool] = {}
-    for log in run.stage("analysis", tasks, model):
-        for sample in finished_samples(log):
-            name = str(sample.id)
-            if name.endswith(CLEAN_RUN):
-                clean_runs[name.removesuffix(CLEAN_RUN)] = _passed(sample, trajectories.scorer, success)
-            elif analysis := analysis_of(sample):
-                analyses[name] = analysis
-    return [analyses[name] for name in sorted(analyses)], clean_runs
-
-
-def _passed(sample: EvalSample, scorer: str, success: Success) -> bool:
-    score = (sample.scores or {}).get(scorer)
-    return score is not None and success(score)
-
-
-def _consolidate(run: _Run, proposals: Proposals) -> tuple[Selection, int]:
+def _consolidate(run: Run, proposals: Proposals) -> tuple[Selection, int]:
     """Merge the patches and select what is applied; what was joined or dropped on the way is in the ledger.
 
     Returns:
@@ -262,15 +221,15 @@ def _consolidate(run: _Run, proposals: Proposals) -> tuple[Selection, int]:
     config = run.config
     steps: dict[str, MergeStep] = {}
     root = ""
-    if config.merger == "lexical" or run.model is None:
+    if config.merger == "lexical":
         joined = lexical_merge(edit for patch in proposals.patches for edit in patch.edits)
         root = "lexical"
         steps[root] = MergeStep(node=root, edits=joined.edits, merged=joined.merged)
     elif proposals.patches:
-        root = MergeTree(proposals.patches, run.skill, config.merge_batch, config.min_support).root
-        task = consolidation(proposals.patches, run.skill, config.merge_batch, config.min_support)
-        for log in run.stage("consolidation", [task], run.model):
-            steps.update({step.node: step for sample in finished_samples(log) if (step := step_of(sample))})
+        tree = MergeTree(proposals.patches, run.skill, config.merge_batch, config.min_support)
+        root, waits_for = tree.root, tree.waits_for()
+        stage = run.stage("consolidation", [consolidation(tree, run.asking)], lambda node: waits_for.get(node, ()))
+        steps = {step.node: step for _, sample in stage if (step := step_of(sample))}
         if root not in steps:
             raise PatchError(f"The merge tree in {run.folder / 'logs'} has no root. Run the same command again.")
     names = {edit.id for edit in proposals.edits}

@@ -1,44 +1,55 @@
-"""Fixes that analysts write: run them, let the task's own scorer judge them, take the submission."""
+"""Fixes that analysts write: run them, let the task's own scorer judge them, take the submission, look for cheating.
 
-from collections.abc import Callable, Sequence
+Decision record 8 says what cannot be cheated here, and why.
+"""
+
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
+import anyio.to_thread
 from inspect_ai.model import ModelOutput
-from inspect_ai.scorer import Score, score, value_to_float
 from inspect_ai.solver import TaskState
 from inspect_ai.tool import Tool, ToolError, tool
-from inspect_ai.util import ExecResult, sandbox
+from inspect_ai.util import ExecResult, OutputLimitExceededError, sandbox
 
+from trace2skill.judging import Judging, Verdict
+from trace2skill.leaks import hard_coded, readable
 from trace2skill.outputs import MAX_LESSONS, Lesson
+from trace2skill.submission import SHOWN_CHARACTERS, Submission
 
 FIX_TIMEOUT = 180
 """Seconds that a fix may run."""
 
-SHOWN_CHARACTERS = 1_500
-"""Cap of a verdict, or of a script's output, as shown to an analyst."""
-
 MAX_CHECKS = 3
-"""Times that an answer may be checked: more would be guessing."""
+"""Times that an answer, given or printed, may be checked, or fixes fail in the same way: more would be guessing."""
 
 MAX_FIX_CHECKS = 10
 """Times that a script may be checked."""
 
-Success = Callable[[Score], bool]
+MAX_FIX_CHARACTERS = 100_000
+"""A longer fix carries its result instead of computing it."""
+
+MAX_INPUT_KIB = 8192
+"""Larger input files are not read."""
+
+_PRINTED = (
+    "What the script printed was judged as an answer: the verdict is all there is to see, and answers are checked "
+    f"{MAX_CHECKS} times only."
+)
 
 
-@dataclass(kw_only=True)
-class Submission:
-    """What an analyst submitted, filled in by the `submit` tool."""
+async def take_inputs(submission: Submission) -> None:
+    """Note the sample's original input files, before the analyst can change them."""
+    submission.names = frozenset(await _list_files())
+    for path in await _list_files("-size", f"-{MAX_INPUT_KIB}k"):
+        content = await sandbox().read_file(path, text=False)
+        submission.known += (await anyio.to_thread.run_sync(readable, content),)
 
-    script: str = ""
-    """Name of the fix."""
-    source: str = ""
-    """Text of the fix, or the whole final message where a fix is an answer."""
-    causes: list[str] = field(default_factory=list)
-    lessons: list[Lesson] = field(default_factory=list)
-    verdicts: list[str] = field(default_factory=list)
-    """Every verdict that `check_fix` showed."""
+
+async def _list_files(*conditions: str) -> list[str]:
+    listed = await sandbox().exec(["find", ".", "-type", "f", *conditions, "-print0"])
+    return [path for path in listed.stdout.split("\0") if path]
 
 
 async def run_fix(script: str) -> ExecResult[str]:
@@ -51,27 +62,8 @@ async def run_fix(script: str) -> ExecResult[str]:
     return await sandbox().exec([interpreter, script], timeout=FIX_TIMEOUT, timeout_retry=False)
 
 
-async def judge(state: TaskState, scorer: int) -> Score:
-    """The verdict of the task's own scorer, by position, on the sandbox as it is now."""
-    return (await score(state))[scorer]
-
-
-def succeeded(threshold: float) -> Success:
-    """Whether a score counts as success."""
-    as_float = value_to_float()
-    return lambda given: as_float(given.value) >= threshold
-
-
-def describe(given: Score, success: Success, *, bare: bool = False) -> str:
-    """A verdict as an analyst sees it: capped, or nothing but PASSED or FAILED."""
-    if bare:
-        return "PASSED" if success(given) else "FAILED"
-    text = (given.explanation or "")[:SHOWN_CHARACTERS]
-    return f"{'PASSED' if success(given) else 'FAILED'}\n{text}".strip()
-
-
 @tool
-def check_fix(state: TaskState, scorer: int, success: Success, submission: Submission) -> Tool:
+def check_fix(state: TaskState, judging: Judging, submission: Submission) -> Tool:
     """Tool with which an analyst tries a fix against the task's own scorer."""
 
     async def execute(script: str) -> str:
@@ -80,38 +72,56 @@ def check_fix(state: TaskState, scorer: int, success: Success, submission: Submi
         Args:
             script: Path of the script, `fix.py` or `fix.sh`.
         """
-        if len(submission.verdicts) > MAX_FIX_CHECKS:
+        _check_name(script, submission)
+        if submission.checks >= MAX_FIX_CHECKS:
             raise ToolError(f"Fixes were checked {MAX_FIX_CHECKS} times, which is all. Submit what you have.")
+        if submission.same_failures >= MAX_CHECKS:
+            raise ToolError(f"{MAX_CHECKS} fixes failed in the same way: more would be guessing. Submit what you have.")
         try:
             ran = await run_fix(script)
         except TimeoutError as error:
             raise ToolError(f"{script} ran longer than {FIX_TIMEOUT} seconds.") from error
         if not ran.success:
             raise ToolError(f"{script} failed:\n{(ran.stderr or ran.stdout)[-SHOWN_CHARACTERS:]}")
-        verdict = describe(await judge(_with_answer(state, ran.stdout), scorer), success)
-        submission.verdicts.append(verdict)
-        return verdict
+        if ran.stdout.strip() and submission.answers >= MAX_CHECKS:
+            raise ToolError(
+                f"{script} printed an answer, and answers were checked {MAX_CHECKS} times, which is all. Let a script "
+                "that writes files print nothing, or submit what you have."
+            )
+        verdict, is_answer = await _judge_printed(state, judging, ran.stdout)
+        own = await sandbox().read_file(script)
+        shown = submission.show_check(verdict, own=own, is_answer=is_answer)
+        return f"{shown}\n{_PRINTED}" if is_answer and not verdict.passed else shown
 
     return execute
+
+
+async def _judge_printed(state: TaskState, judging: Judging, printed: str) -> tuple[Verdict, bool]:
+    """The verdict on what a fix wrote and printed, and whether what it printed makes a difference to it."""
+    silent = await judging.judge(state)
+    if not printed.strip():
+        return silent, False
+    verdict = await judging.judge(_with_answer(state, printed))
+    return verdict, verdict != silent
 
 
 def answer_with(state: TaskState, answer: str) -> None:
     """Make a text the agent's final message, as the task's scorer reads it."""
     state.output = ModelOutput.from_content(str(state.model), answer)
+    state.output.message.source = None  # no model generated it, so it does not count as a call
     state.messages.append(state.output.message)
 
 
 def _with_answer(state: TaskState, answer: str) -> TaskState:
-    """The state as if the agent's final message had been this text; unchanged for an empty one."""
+    """The state as if the agent's final message had been this text."""
     trial = copy(state)
     trial.messages = list(state.messages)
-    if answer.strip():
-        answer_with(trial, answer)
+    answer_with(trial, answer)
     return trial
 
 
 @tool
-def check_answer(state: TaskState, scorer: int, success: Success, submission: Submission) -> Tool:
+def check_answer(state: TaskState, judging: Judging, submission: Submission) -> Tool:
     """Tool with which an analyst tries an answer against the task's own scorer, a few times."""
 
     async def execute(answer: str) -> str:
@@ -120,11 +130,10 @@ def check_answer(state: TaskState, scorer: int, success: Success, submission: Su
         Args:
             answer: The whole final message, in the form that the task asks for.
         """
-        if len(submission.verdicts) > MAX_CHECKS:
+        if submission.answers >= MAX_CHECKS:
             raise ToolError(f"The answer was checked {MAX_CHECKS} times, which is all. Submit what you have.")
-        verdict = describe(await judge(_with_answer(state, answer), scorer), success, bare=True)
-        submission.verdicts.append(verdict)
-        return verdict
+        verdict = await judging.judge(_with_answer(state, answer))
+        return submission.show_check(verdict, own=answer, is_answer=True)
 
     return execute
 
@@ -149,11 +158,6 @@ def submit_answer(submission: Submission) -> Tool:
     return execute
 
 
-def _check_count(lessons: Sequence[Lesson]) -> None:
-    if len(lessons) > MAX_LESSONS:
-        raise ToolError(f"At most {MAX_LESSONS} lessons, but {len(lessons)} were given. Keep the most general ones.")
-
-
 @tool
 def submit(submission: Submission) -> Tool:
     """Tool with which an analyst ends its analysis."""
@@ -167,13 +171,51 @@ def submit(submission: Submission) -> Tool:
             lessons: At most three lessons; empty if no fix was found.
         """
         _check_count(lessons)
-        if fix:
-            try:
-                submission.source = await sandbox().read_file(fix)
-            except FileNotFoundError as error:
-                raise ToolError(f"There is no file {fix}. Write the script first, or submit an empty fix.") from error
-        submission.script = fix
+        source = await _read_fix(fix, submission) if fix else ""
+        submission.script, submission.source = fix, source
         submission.causes, submission.lessons = causes, lessons
         return "submitted"
 
     return execute
+
+
+def _check_count(lessons: Sequence[Lesson]) -> None:
+    if len(lessons) > MAX_LESSONS:
+        raise ToolError(f"At most {MAX_LESSONS} lessons, but {len(lessons)} were given. Keep the most general ones.")
+
+
+def _check_name(script: str, submission: Submission) -> None:
+    """Check that a path can be that of a fix.
+
+    The clean run writes a fix to the same path, so one named like an input would replace it, and one named like a
+    result would be taken for it.
+    """
+    path = PurePosixPath(script)
+    outside = path.is_absolute() or ".." in path.parts or not script.isprintable()
+    if outside or path.suffix not in (".py", ".sh") or f"./{path}" in submission.names:
+        raise ToolError(f"{script} cannot be a fix: name a new script in the working directory, fix.py or fix.sh.")
+
+
+async def _read_fix(fix: str, submission: Submission) -> str:
+    """The text of a fix that may be submitted."""
+    _check_name(fix, submission)
+    try:
+        source = await sandbox().read_file(fix)
+    except FileNotFoundError as error:
+        raise ToolError(f"There is no file {fix}. Write the script first, or submit an empty fix.") from error
+    except (OSError, ValueError, OutputLimitExceededError) as error:
+        raise ToolError(f"{fix} cannot be read as a script: {error!r}") from error
+    if len(source) > MAX_FIX_CHARACTERS:
+        raise ToolError(f"{fix} has {len(source):,} characters; a fix may have {MAX_FIX_CHARACTERS:,}.")
+    return source
+
+
+def refuse(submission: Submission, values: frozenset[str]) -> str:
+    """Why a submitted fix is not even tried in a clean run; empty if it is.
+
+    An answer holds the target, so it is not searched for `values`.
+    """
+    if not submission.source:
+        return "no fix was submitted"
+    reason = hard_coded(submission.source, values) if submission.script else None
+    return f"the fix {reason}" if reason else ""

@@ -21,6 +21,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _MAX_PATH_BYTES = 200
 
 
+def is_licence(name: str) -> bool:
+    """Whether a file of this name is a licence text or a notice, and so protected."""
+    return _LICENCE.match(name) is not None
+
+
 def check_path(path: str) -> None:
     """Check that a path stays inside the folder and that the file may be edited.
 
@@ -32,7 +37,7 @@ def check_path(path: str) -> None:
         raise PatchError(f"unsafe path {path!r}: a relative path inside the skill folder is required")
     if _CONTROL.search(path) or "\n" in path or "\t" in path or len(path.encode()) > _MAX_PATH_BYTES:
         raise PatchError(f"unsafe path {path[:80]!r}: control characters, or longer than {_MAX_PATH_BYTES} bytes")
-    if parts[0].casefold() in PROTECTED_FOLDERS or _LICENCE.match(parts[-1]):
+    if parts[0].casefold() in PROTECTED_FOLDERS or is_licence(parts[-1]):
         raise PatchError(f"protected file {path!r}: scripts/, assets/ and licence files are not edited")
     if not path.endswith(".md"):
         raise PatchError(f"protected file {path!r}: only Markdown files (.md) are edited")

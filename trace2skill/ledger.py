@@ -16,16 +16,17 @@ Fate = Literal["applied", "merged", "rejected", "withheld"]
 
 
 class LedgerRow(BaseModel):
-    """The fate of one edit, or of one analysis that led to no edit."""
+    """The fate of one edit, of one analysis that led to no edit, or of one lesson that was stopped."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     """Version of this row's form."""
-    kind: Literal["edit", "analysis"]
-    """Whether `id` names an edit or a trajectory."""
+    kind: Literal["edit", "analysis", "lesson"]
+    """Whether `id` names an edit, a trajectory whose analysis led to no edit, or a lesson that became none."""
     id: str
-    """Edit id, `<trajectory>.<n>` as proposed or `<merge>.<n>` as merged; for an analysis the trajectory id."""
+    """Edit id, `<trajectory>.<n>` as proposed or `<merge>.<n>` as merged; for an analysis the trajectory id; for a
+    lesson `<trajectory>/lesson-<n>`."""
     proposed: bool
     """Whether an analyst proposed it; false for edits that a merge wrote."""
     fate: Fate
@@ -36,6 +37,12 @@ class LedgerRow(BaseModel):
     """Why it was rejected or withheld."""
     file: str = ""
     """File that the edit is about."""
+    op: str = ""
+    """Its operation."""
+    target: str = ""
+    """Where in the file it applies."""
+    content: str = ""
+    """Its text."""
     support: tuple[str, ...] = ()
     """Ids of the trajectories that support it."""
 
@@ -61,6 +68,9 @@ class Ledger:
                 into=into,
                 reason=reason,
                 file=edit.file,
+                op=edit.op,
+                target=edit.target,
+                content=edit.content,
                 support=edit.support,
             )
         )
@@ -71,6 +81,20 @@ class Ledger:
             LedgerRow(
                 kind="analysis",
                 id=trajectory,
+                proposed=True,
+                fate="rejected",
+                reason=reason,
+                support=(trajectory,),
+            )
+        )
+
+    def lesson(self, trajectory: str, reason: str) -> None:
+        """Record that the leak guard stopped a lesson before it became an edit."""
+        number = sum(row.kind == "lesson" and row.support == (trajectory,) for row in self._rows.values()) + 1
+        self._add(
+            LedgerRow(
+                kind="lesson",
+                id=f"{trajectory}/lesson-{number}",
                 proposed=True,
                 fate="rejected",
                 reason=reason,

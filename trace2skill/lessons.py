@@ -1,45 +1,112 @@
 """The last turn of every analyst: its lessons as edits of the frozen skill, in the same conversation."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
 
-from inspect_ai.model import ChatMessage, ChatMessageUser, get_model
-from inspect_ai.solver import TaskState
+from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_model
 
 from trace2skill.errors import ModelOutputError
 from trace2skill.leaks import leaked
+from trace2skill.models import ANALYST
 from trace2skill.outputs import Lesson, ProposedPatch
-from trace2skill.patch import Edit, Patch
-from trace2skill.prompts import render
+from trace2skill.patch import Edit, Patch, Rejection, pair_links, resolve
+from trace2skill.prompts import Prompts
 from trace2skill.skill import Skill
 from trace2skill.structured import generate_structured
+from trace2skill.transcript import TRANSCRIPT_TOKENS
 
 UNUSABLE = "unusable output: "
 """Begins the reason of an analysis whose structured output stayed invalid."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """What all analysts of a run share: the skill, and how the model is asked."""
+
+    skill: Skill
+    """The frozen skill."""
+    prompts: Prompts = field(default_factory=Prompts)
+    thinking: GenerateConfig = field(default_factory=GenerateConfig)
+    """How single calls are sampled."""
+    transcript_tokens: int = TRANSCRIPT_TOKENS
+    """Budget of a transcript in a prompt."""
+
+    @property
+    def digest(self) -> str:
+        """Identifies these settings in a solver's arguments."""
+        parts = [self.skill.digest, *self.prompts.digests().values(), self.thinking.model_dump_json()]
+        return sha256("\n".join([*parts, str(self.transcript_tokens)]).encode()).hexdigest()
+
+
 async def propose_patch(
-    state: TaskState, trajectory: str, lessons: Sequence[Lesson], skill: Skill
-) -> tuple[Patch | None, str]:
-    """The last turn: lessons as edits, in the same conversation. A model that fails at it loses only its lessons."""
+    messages: Sequence[ChatMessage],
+    trajectory: str,
+    lessons: Sequence[Lesson],
+    asking: Asking,
+    config: GenerateConfig | None = None,
+) -> tuple[Patch | None, str, list[ChatMessage]]:
+    """The last turn: lessons as edits, in the same conversation. A model that fails at it loses only its lessons.
+
+    Edits that do not fit the skill are shown to the model once; those that still do not fit end in the ledger.
+
+    Args:
+        messages: The analyst's conversation.
+        trajectory: Id of the trajectory.
+        lessons: The lessons that may be used.
+        asking: The skill, and how the model is asked.
+        config: How to sample.
+
+    Returns:
+        The patch, or none and the reason; and the whole conversation.
+    """
     listed = "\n".join(lesson.model_dump_json() for lesson in lessons)
-    question = ChatMessageUser(content=render("patch", lessons=listed, outline=outline(skill)))
-    asked: list[ChatMessage] = [*state.messages, question]
+    prompt = asking.prompts.render("patch", lessons=listed, outline=outline(asking.skill))
+    asked: list[ChatMessage] = [*messages, ChatMessageUser(content=prompt)]
     try:
-        proposed, state.messages = await generate_structured(get_model(), asked, ProposedPatch, "patch")
+        proposed, conversation = await generate_structured(
+            get_model(role=ANALYST),
+            asked,
+            ProposedPatch,
+            "patch",
+            advise=lambda patch: misfits(patch, trajectory, asking.skill),
+            config=config,
+        )
     except ModelOutputError as error:
-        return None, f"{UNUSABLE}{error}"
-    edits = tuple(
+        return None, f"{UNUSABLE}{error}", asked
+    patch = Patch(
+        trajectory=trajectory,
+        edits=_edits(proposed, trajectory),
+        reasoning=proposed.reasoning,
+        changelog=tuple(proposed.changelog),
+    )
+    return patch, "", conversation
+
+
+def misfits(proposed: ProposedPatch, trajectory: str, skill: Skill) -> list[str]:
+    """The edits that do not fit the skill, each with the reason."""
+    outcomes = [resolve(edit, skill) for edit in pair_links(_edits(proposed, trajectory))]
+    return [
+        f"edits[{number}] does not fit the skill: {outcome.reason}"
+        for number, outcome in enumerate(outcomes)
+        if isinstance(outcome, Rejection)
+    ]
+
+
+def _edits(proposed: ProposedPatch, trajectory: str) -> tuple[Edit, ...]:
+    return tuple(
         Edit(id=f"{trajectory}.{number}", support=(trajectory,), **edit.model_dump())
         for number, edit in enumerate(proposed.edits, start=1)
     )
-    return Patch(
-        trajectory=trajectory, edits=edits, reasoning=proposed.reasoning, changelog=tuple(proposed.changelog)
-    ), ""
 
 
 def leaking_edits(patch: Patch | None, values: frozenset[str]) -> dict[str, str]:
     """The edits of a patch that the leak guard stops, by id, with the reason."""
-    reasons = {edit.id: leaked(edit.content, values) for edit in (patch.edits if patch else ())}
+    texts = {
+        edit.id: "\n".join((edit.file, edit.target, edit.content, edit.rationale))
+        for edit in (patch.edits if patch else ())
+    }
+    reasons = {name: leaked(text, values) for name, text in texts.items()}
     return {name: reason for name, reason in reasons.items() if reason}
 
 

@@ -7,15 +7,17 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from inspect_ai import Task
+from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalLog
 from inspect_ai.util import registry_create
 
 from trace2skill.data import resolve_path
 from trace2skill.errors import LogError
+from trace2skill.trajectory import Trajectory
 
 
-def recreate_task(header: EvalLog) -> Task:
-    """The task that a log records, created anew with the same arguments.
+def recreate_task(header: EvalLog, **changes: object) -> Task:
+    """The task that a log records, created anew with the same arguments, but for `changes`.
 
     Inspect prefixes a task's name with its package only where that package is installed as a distribution, so the
     same task is called `spreadsheet` in a checkout and `evals/spreadsheet` in a wheel. The name is therefore tried
@@ -23,20 +25,21 @@ def recreate_task(header: EvalLog) -> Task:
     source file.
 
     Raises:
-        LogError: No such task is installed, or it cannot be created with the logged arguments.
+        LogError: No such task is installed, or it cannot be created with the arguments.
     """
+    arguments = {**header.eval.task_args, **changes}
     logged = header.eval.task_registry_name or header.eval.task
     extensions = entry_points(group="inspect_ai")
     for extension in extensions:
         extension.load()
     base = logged.rsplit("/", 1)[-1]
     names = [logged, base, *(f"{extension.name}/{base}" for extension in extensions)]
-    task = _create(names, header)
+    task = _create(names, arguments)
     if task is None and header.eval.task_file:
         source = resolve_path(header.eval.task_file)
         if source.is_file():
             _import_file(source)
-            task = _create(names, header)
+            task = _create(names, arguments)
     if task is None:
         raise LogError(
             f"The logged task '{logged}' is not installed here, and its file "
@@ -46,14 +49,14 @@ def recreate_task(header: EvalLog) -> Task:
     return task
 
 
-def _create(names: list[str], header: EvalLog) -> Task | None:
+def _create(names: list[str], arguments: dict[str, object]) -> Task | None:
     for name in dict.fromkeys(names):
         try:
-            return registry_create("task", name, **header.eval.task_args)
+            return registry_create("task", name, **arguments)
         except LookupError:
             continue
         except TypeError as error:
-            raise LogError(f"The logged task '{name}' no longer takes the logged arguments: {error}.") from error
+            raise LogError(f"The logged task '{name}' does not take these arguments: {error}.") from error
     return None
 
 
@@ -68,3 +71,29 @@ def _import_file(source: Path) -> None:
             spec.loader.exec_module(importlib.util.module_from_spec(spec))
     finally:
         sys.path.remove(str(source.parent))
+
+
+def sample_of(task: Task, trajectory: Trajectory) -> Sample:
+    """The sample of a task that a trajectory is a run of.
+
+    Raises:
+        LogError: The task's dataset has no such sample any more.
+    """
+    wanted = str(trajectory.sample_id)
+    found = next((sample for sample in task.dataset if str(sample.id) == wanted), None)
+    if found is None:
+        raise LogError(f"Sample {wanted} of {trajectory.log} is not in the logged task's dataset any more.")
+    return found
+
+
+def scorer_names(header: EvalLog) -> list[str]:
+    """The names under which a logged task's scorers stand in its scores, in their order.
+
+    Inspect numbers scorers of one name: `match`, `match1`, `match2`.
+    """
+    names: list[str] = []
+    for definition in header.eval.scorers or []:
+        base = definition.name.rsplit("/", 1)[-1]
+        candidates = [base, *(f"{base}{number}" for number in range(1, len(names) + 1))]
+        names.append(next(name for name in candidates if name not in names))
+    return names

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -153,11 +154,13 @@ def settle(node: str, inputs: Sequence[Edit], result: MergeResult) -> MergeStep:
     return MergeStep(node=node, edits=tuple(edits), merged=tuple(merged), dropped=tuple(dropped))
 
 
-def _meaning(text: str) -> tuple[list[str], list[str]]:
+@lru_cache(maxsize=8192)
+def _meaning(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What a few letters can turn into its opposite: the numbers and the negations in a text."""
     words = text.lower()
-    return sorted(_NUMBER.findall(words)), sorted(set(_NEGATION.findall(words)))
+    return tuple(sorted(_NUMBER.findall(words))), tuple(sorted(set(_NEGATION.findall(words))))
 
 
+@lru_cache(maxsize=8192)
 def _normal(heading: str) -> str:
     return " ".join(heading.lstrip("#").lower().split())

@@ -34,6 +34,21 @@ class SuccessReport(Output):
     lessons: Lessons = Field(description="Habits that made the difference and carry over to other tasks; may be empty.")
 
 
+class ErrorReport(Output):
+    """What the error analysis in a single call returns."""
+
+    causes: list[str] = Field(description="What made the run fail, most important first.")
+    lessons: Lessons = Field(description="Habits that would have prevented the failure; may be empty.")
+
+
+class SkillDraft(Output):
+    """A skill that a model writes from what it knows."""
+
+    description: str = Field(min_length=1, max_length=1024, description="What the skill is for and when to use it.")
+    title: str = Field(min_length=1, description="A few words.")
+    body: str = Field(min_length=1, description="Markdown sections, without title and frontmatter.")
+
+
 class ProposedEdit(Output):
     """One edit to the skill, as a model writes it."""
 

@@ -173,6 +173,8 @@ def _from_trajectory(raw: dict[str, Any], skill: Skill | None) -> Edit:
         return edit
     title = edit.target.strip().lstrip("#").strip()
     body = nested(content_lines(edit.content), 2, title)
+    if not body:
+        return edit  # a bare heading would be no lesson: the guardrails reject the empty content
     return edit.model_copy(update={"op": "add_section", "target": "", "content": "\n".join([f"## {title}", "", *body])})
 
 

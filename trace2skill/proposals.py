@@ -1,7 +1,7 @@
 """From analyses to the edits that may be merged: gate, leak guard, guardrails. Every edit is accounted for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trace2skill.analysts import Analysis
 from trace2skill.ledger import Ledger
@@ -20,9 +20,19 @@ class Proposals:
     patches: tuple[Patch, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """What the gates say."""
+
+    clean_runs: Mapping[str, bool]
+    """For each trajectory whose fix was run again, whether it passed."""
+    unhelpful: Mapping[str, str] = field(default_factory=dict)
+    """Edits that helped in no replay, by id, with the reason."""
+
+
 def collect(
     analyses: Sequence[Analysis],
-    clean_runs: Mapping[str, bool],
+    verdicts: Verdicts,
     imported: Sequence[Patch],
     skill: Skill,
     ledger: Ledger,
@@ -33,7 +43,7 @@ def collect(
 
     Args:
         analyses: The analyses of trajectories.
-        clean_runs: For each trajectory whose fix was run again, whether it passed.
+        verdicts: What the gates say.
         imported: Patches from elsewhere.
         skill: The frozen skill.
         ledger: Receives the edits that end here, and the analyses that propose none.
@@ -42,12 +52,12 @@ def collect(
     proposed: list[Edit] = []
     patches: list[Patch] = []
 
-    def take(patch: Patch, reason: str = "", leaks: Mapping[str, str] | None = None) -> None:
+    def take(patch: Patch, reason: str = "", reasons: Mapping[str, str] | None = None) -> None:
         usable: list[Edit] = []
         for whole in patch.edits:
             for edit in split_items(whole) if split else (whole,):
                 proposed.append(edit)
-                if why := reason or (leaks or {}).get(whole.id) or check_edit(edit, skill):
+                if why := reason or (reasons or {}).get(whole.id) or check_edit(edit, skill):
                     ledger.edit(edit, "rejected", proposed=True, reason=why)
                 else:
                     usable.append(edit)
@@ -55,22 +65,26 @@ def collect(
             patches.append(patch.model_copy(update={"edits": tuple(usable)}))
 
     for analysis in analyses:
-        reason = gate(analysis, clean_runs)
+        reason = gate(analysis, verdicts)
+        for lesson in analysis.lessons_stopped:
+            ledger.lesson(analysis.trajectory, lesson)
         if analysis.patch is None or not analysis.patch.edits:
             ledger.analysis(analysis.trajectory, reason or "no edit was proposed")
         else:
-            take(analysis.patch, reason, analysis.leaks)
+            take(analysis.patch, reason, {**verdicts.unhelpful, **analysis.leaks})
     for patch in imported:
         take(patch)
     return Proposals(edits=tuple(proposed), patches=tuple(patches))
 
 
-def gate(analysis: Analysis, clean_runs: Mapping[str, bool]) -> str:
+def gate(analysis: Analysis, verdicts: Verdicts) -> str:
     """Why an analysis may not teach: only a failure whose fix passes in a clean sandbox may (paper, section 3.2).
+
+    Analyses in a single call propose no fix, so nothing proves them.
 
     Returns:
         The reason; empty if it may.
     """
-    if analysis.rejected or analysis.analyst == "success":
+    if analysis.rejected or analysis.analyst != "error":
         return analysis.rejected
-    return "" if clean_runs.get(analysis.trajectory) else NOT_REPRODUCED
+    return "" if verdicts.clean_runs.get(analysis.trajectory) else NOT_REPRODUCED

@@ -1,6 +1,12 @@
-"""Which edit, and which trajectories, are behind every line of an evolved skill."""
+"""Which edit, and which trajectories, are behind every line of an evolved skill.
 
+`docs/provenance.md` explains the file, `docs/provenance.schema.json` is its JSON schema.
+"""
+
+import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,24 +20,32 @@ from trace2skill.skill import find_skill_folder, load_skill
 
 FILE = "provenance.json"
 
+STAMP = "simulated"
+"""Stands for an edit id at the line that marks a skill as simulated."""
+
+MOVED = "moved"
+"""Stands for an edit id at the lines that the engine writes when it moves text out of an over-long file."""
+
 
 class Lines(BaseModel):
     """Consecutive lines with one origin."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     start: int
     """First line, from 1."""
     end: int
     """Last line, included."""
     edit: str = ""
-    """Id of the edit that wrote them; empty for lines of the initial skill."""
+    """Id of the edit that wrote them, a key of `edits`. Empty for lines of the initial skill. `simulated` marks the
+    warning that a stand-in model took part, `moved` the headings and links that the engine wrote when it moved text out
+    of a file that was too long."""
 
 
 class Provenance(BaseModel):
     """The origin of every line of a skill."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     schema_version: Literal[1] = 1
     """Version of this file's form."""
@@ -52,9 +66,28 @@ class BlameLine(NamedTuple):
 
     file: str
     number: int
+    """From 1."""
     text: str
     edit: str
+    """As in `Lines`."""
+    support_count: int
+    """Number of trajectories that support the edit; 0 for a line that no edit wrote."""
     support: tuple[str, ...]
+    """Their ids, sorted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlameEdit:
+    """An edit with the lines that it brought."""
+
+    edit: str
+    """Its id."""
+    support_count: int
+    """Number of trajectories that support it."""
+    support: tuple[str, ...]
+    """Their ids, sorted."""
+    lines: tuple[BlameLine, ...]
+    """In the order of the files; at least one."""
 
 
 def line_ranges(origins: Sequence[str | None]) -> tuple[Lines, ...]:
@@ -123,8 +156,31 @@ def blame(path: Path) -> tuple[Provenance, tuple[BlameLine, ...]]:
     )
 
 
+def best_supported(lines: Sequence[BlameLine], number: int) -> tuple[BlameEdit, ...]:
+    """The edits with the most support, the best supported first, then by id.
+
+    Args:
+        lines: What `blame` found.
+        number: How many edits at most. Edits that brought no line, because they only delete, are not among them.
+    """
+    groups: defaultdict[str, list[BlameLine]] = defaultdict(list)
+    for line in lines:
+        if line.support:
+            groups[line.edit].append(line)
+    ranked = sorted(groups.items(), key=lambda item: (-item[1][0].support_count, item[0]))
+    return tuple(
+        BlameEdit(edit=edit, support_count=found[0].support_count, support=found[0].support, lines=tuple(found))
+        for edit, found in ranked[:number]
+    )
+
+
+def schema() -> str:
+    """The JSON schema of `provenance.json`, as text."""
+    return json.dumps(Provenance.model_json_schema(mode="serialization"), indent=2, ensure_ascii=False) + "\n"
+
+
 def _lines(file: str, ranges: Sequence[Lines], text: Sequence[str], provenance: Provenance) -> Iterator[BlameLine]:
     for lines in ranges:
         support = provenance.edits[lines.edit].support if lines.edit in provenance.edits else ()
         for number in range(lines.start, lines.end + 1):
-            yield BlameLine(file, number, text[number - 1], lines.edit, support)
+            yield BlameLine(file, number, text[number - 1], lines.edit, len(support), support)

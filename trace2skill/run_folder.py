@@ -26,14 +26,18 @@ from trace2skill.provenance import Provenance
 from trace2skill.skill import save_skill
 from trace2skill.skill_diff import diff_skills
 from trace2skill.stages import StageUsage
-from trace2skill.trajectory import TRANSCRIPT_TOKENS
+from trace2skill.transcript import TRANSCRIPT_TOKENS
 
-RUN, MANIFEST = "run.json", "manifest.json"
+RUN, MANIFEST, LEDGER = "run.json", "manifest.json", "ledger.jsonl"
+
+SIMULATED_TAG = "SIMULATED"
+"""Tag of the logs of a run in which the stand-in model took part."""
 
 SIMULATED = "SIMULATED: produced by the stand-in model. Evidence about the harness, not about any method or model."
 
-Analysts = Literal["error", "success", "combined"]
-"""Condition: which pools of trajectories are analysed (paper, section 4.1)."""
+Analysts = Literal["error", "success", "combined", "error-llm"]
+"""Condition: which pools of trajectories are analysed (paper, section 4.1); in the ablation `error-llm`, failures are
+analysed in a single call, without tools and without the gate."""
 
 Merger = Literal["model", "lexical"]
 """Who merges: the model, or text similarity alone (a control that needs no model)."""
@@ -54,12 +58,28 @@ class EvolveConfig(BaseModel):
     """Trajectories that must support an edit of SKILL.md."""
     model: str | None = None
     """Model that plays every part; by default the one that produced the logs, with its settings."""
+    analyst_model: str | None = None
+    """Model of the analysts, where it is another one."""
+    merger_model: str | None = None
+    """Model that merges, where it is another one."""
+    profile: str | None = None
+    """Sampling profile: a bundled name or a YAML file."""
+    prompts: str | None = None
+    """Folder with prompts of the user's own."""
     scorer: str | None = None
     """Scorer that says what success is; needed where the logs have several."""
     threshold: float = Field(default=1.0, allow_inf_nan=False)
     """Smallest score that counts as success."""
+    success: str = ""
+    """Expression over all scores that says what success is, instead of scorer and threshold."""
+    replays: int = Field(default=0, ge=0)
+    """Replays of each failed task with one lesson alone in the skill; 0 for no such gate."""
     max_turns: int = Field(default=100, ge=1)
     """Turns of the error analyst."""
+    analyst_tokens: int | None = Field(default=None, ge=1)
+    """Tokens that one analysis may take; none for no limit."""
+    analyst_seconds: int | None = Field(default=None, ge=1)
+    """Seconds that one analysis may take; none for no limit."""
     transcript_tokens: int = Field(default=TRANSCRIPT_TOKENS, ge=100)
     """Budget of a transcript in a prompt; the whole lies in the analyst's sandbox."""
     seed: int = 42
@@ -75,8 +95,8 @@ class Record(BaseModel):
     """Version of this record's form."""
     config: EvolveConfig
     """The resolved settings."""
-    model: str
-    """The model that plays every part; empty if none is needed."""
+    models: dict[str, str]
+    """The run's model under `model`, and those of single roles; empty if none is needed."""
     agent_models: tuple[str, ...]
     """The models that produced the logs."""
     initial_skill: str
@@ -114,13 +134,15 @@ class Manifest(BaseModel):
     """Merges whose answers could not be used, so that their inputs went on as they were."""
     analyses: dict[str, int]
     """Number of analyses without an edit, by reason."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the results should know, such as a fallback to the single call."""
     stages: tuple[StageUsage, ...]
     """Cost of each stage."""
 
 
 def simulated(record: Record) -> str:
     """The warning that belongs on whatever comes out of this run; empty if no stand-in model took part."""
-    return SIMULATED if any(name.startswith("sim/") for name in (record.model, *record.agent_models)) else ""
+    return SIMULATED if any(name.startswith("sim/") for name in (*record.models.values(), *record.agent_models)) else ""
 
 
 def begin(folder: Path, record: Record) -> None:
@@ -161,6 +183,7 @@ def write_run(
     stages: Sequence[StageUsage],
     trajectories: dict[str, int],
     unmerged: int = 0,
+    notes: Sequence[str] = (),
 ) -> Manifest:
     """Write the results of a run; the manifest comes last.
 
@@ -172,10 +195,11 @@ def write_run(
         stages: Cost of each stage.
         trajectories: Numbers of successes, failures and excluded runs.
         unmerged: Merges whose answers could not be used.
+        notes: What a reader of the results should know.
     """
     stamp = simulated(record)
     save_skill(assembled.evolved, folder, overwrite=True)
-    write_ledger(ledger, folder / "ledger.jsonl")
+    write_ledger(ledger, folder / LEDGER)
     write_atomic(folder / "provenance.json", assembled.provenance.model_dump_json(indent=1) + "\n")
     diff = diff_skills(assembled.initial, assembled.evolved).text
     write_atomic(folder / "changes.diff", (f"# {stamp}\n" if stamp else "") + diff)
@@ -189,6 +213,7 @@ def write_run(
         edits=assembled.totals,
         unmerged=unmerged,
         analyses=dict(Counter(row.reason for row in ledger if row.kind == "analysis")),
+        notes=tuple(notes),
         stages=tuple(stages),
     )
     write_atomic(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")

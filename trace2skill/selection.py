@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trace2skill.apply import select
 from trace2skill.patch import Edit, Rejection, Resolved, pair_links, rank, resolve
-from trace2skill.skill import SKILL_MD, Skill, mentioned
+from trace2skill.skill import Skill, mentioned
 
 Reasoned = tuple[Edit, str]
 """An edit that is left out, and why."""
@@ -31,8 +31,8 @@ def select_edits(edits: Sequence[Edit], skill: Skill, min_support: int) -> Selec
     Args:
         edits: Edits with support and unique ids.
         skill: The frozen skill.
-        min_support: Trajectories that must support an edit of SKILL.md. A reference file may rest on one, and so may
-            the one line that links it.
+        min_support: Trajectories that must support an edit of SKILL.md, and one that only takes text away, wherever.
+            What is added or corrected in `references/` may rest on one, and so may the one line that links a new file.
     """
     single, second = _one_creation_each(edits)
     outcomes = [resolve(edit, skill) for edit in pair_links(single)]
@@ -74,11 +74,20 @@ def _split_by_prevalence(resolved: Sequence[Resolved], min_support: int) -> tupl
     withheld: list[Reasoned] = []
     for row in resolved:
         count = len(row.edit.support)
-        if row.file == SKILL_MD and count < min_support and not _is_link(row, created):
-            withheld.append((row.edit, f"support {count} is below {min_support}, the least for {SKILL_MD}"))
+        what = _needs_support(row, created)
+        if what and count < min_support:
+            withheld.append((row.edit, f"support {count} is below {min_support}, the least for {what}"))
         else:
             prevalent.append(row)
     return prevalent, tuple(withheld)
+
+
+def _needs_support(row: Resolved, created: frozenset[str]) -> str:
+    """What about an edit one trajectory is too little for; empty if nothing."""
+    if not row.file.startswith("references/"):
+        return "" if _is_link(row, created) else row.file
+    takes_away = row.kind in ("delete", "delete_file") or (row.kind == "replace" and not row.place.text)
+    return f"deleting from {row.file}" if takes_away else ""
 
 
 def _is_link(row: Resolved, created: frozenset[str]) -> bool:

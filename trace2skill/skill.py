@@ -181,7 +181,25 @@ def save_skill(skill: Skill, parent: Path, *, overwrite: bool = False) -> Path:
 
 def check_skill(skill: Skill) -> list[str]:
     """Findings of the Agent Skills reference validator, the size limits and the links; none for a valid skill."""
-    return [*_format_findings(skill), *_size_findings(skill), *_link_findings(skill)]
+    return [*_format_findings(skill), *size_findings(skill), *_link_findings(skill)]
+
+
+def size_findings(skill: Skill) -> list[str]:
+    """The findings of `check_skill` that say that a file is too long."""
+    findings = []
+    for path in skill.files:
+        limit = line_limit(path)
+        count = len(skill.lines(path)) if limit and skill.is_text(path) else 0
+        if limit and count >= limit:
+            findings.append(f"{path}: {count} lines, must stay under {limit}; move details to references/")
+    return findings
+
+
+def line_limit(path: str) -> int:
+    """The number of lines that a file must stay under; 0 for a file without a limit."""
+    if path == SKILL_MD:
+        return MAX_SKILL_LINES
+    return MAX_REFERENCE_LINES if path.startswith("references/") and path.endswith(".md") else 0
 
 
 def mentioned(text: str) -> frozenset[str]:
@@ -208,17 +226,6 @@ def _format_findings(skill: Skill) -> list[str]:
     except (ParseError, RecursionError) as error:
         return [*findings, f"{SKILL_MD}: {' '.join(str(error).split())}"]
     return [*findings, *(f"{SKILL_MD}: {finding}" for finding in validate_metadata(metadata))]
-
-
-def _size_findings(skill: Skill) -> list[str]:
-    findings = []
-    for path in skill.files:
-        is_reference = path.startswith("references/") and path.endswith(".md")
-        limit = MAX_SKILL_LINES if path == SKILL_MD else MAX_REFERENCE_LINES if is_reference else 0
-        count = len(skill.lines(path)) if limit and skill.is_text(path) else 0
-        if limit and count >= limit:
-            findings.append(f"{path}: {count} lines, must stay under {limit}; move details to references/")
-    return findings
 
 
 def _link_findings(skill: Skill) -> list[str]:

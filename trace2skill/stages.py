@@ -1,6 +1,8 @@
 """Stages of a run: each an Inspect eval set in a log folder of its own, resumed by running it again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from inspect_ai import Task, eval_set
@@ -29,14 +31,54 @@ class StageUsage(BaseModel):
     """Log file, relative to the run folder."""
     samples: int
     """Finished samples."""
+    calls: int
+    """Model calls whose replies stand in the finished samples."""
     input_tokens: int
     """Tokens read, cached ones included, over all attempts in this log."""
+    cached_tokens: int
+    """Tokens read from the server's prefix cache, where it tells."""
     output_tokens: int
     """Tokens generated."""
     started: str
     """ISO time of the start of the last attempt."""
     completed: str
     """ISO time of its end."""
+    wall_seconds: float
+    """From its start to its end."""
+    critical_path_seconds: float
+    """The longest chain of samples that had to wait for each other, without waiting for connections: the least wall
+    time that more parallel calls could reach."""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What the samples of a stage say of its cost, noted as they are read."""
+
+    calls: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Working time of each sample."""
+
+    def add(self, sample: EvalSample) -> None:
+        """Note a sample."""
+        self.calls += sum(message.role == "assistant" and message.source == "generate" for message in sample.messages)
+        self.seconds[str(sample.id)] = sample.working_time or 0.0
+
+
+def critical_path(seconds: Mapping[str, float], waits_for: Mapping[str, Sequence[str]]) -> float:
+    """Length of the longest chain.
+
+    Args:
+        seconds: Time of each sample.
+        waits_for: The samples that a sample waits for, without cycles; those that are not listed wait for none.
+    """
+    ends: dict[str, float] = {}
+
+    def end(name: str) -> float:
+        if name not in ends:
+            ends[name] = seconds.get(name, 0.0) + max(map(end, waits_for.get(name, ())), default=0.0)
+        return ends[name]
+
+    return max(map(end, seconds), default=0.0)
 
 
 def run_stage(
@@ -47,6 +89,7 @@ def run_stage(
     display: DisplayType | None = None,
     tags: Sequence[str] = (),
     max_connections: int | None = None,
+    roles: Mapping[str, Model] | None = None,
 ) -> list[EvalLog]:
     """Run tasks to their end, or finish those that an earlier run left unfinished.
 
@@ -59,6 +102,7 @@ def run_stage(
         display: Inspect's progress display.
         tags: Tags that the log viewer shows.
         max_connections: Model calls under way at once.
+        roles: Models of single parts.
 
     Returns:
         The logs' headers, in the order of the tasks' names.
@@ -71,6 +115,7 @@ def run_stage(
         list(tasks),
         log_dir=str(folder),
         model=model,
+        model_roles=dict(roles) if roles else None,
         retry_attempts=0,
         retry_immediate=False,
         max_tasks=len(tasks),
@@ -91,18 +136,30 @@ def finished_samples(log: EvalLog) -> Iterator[EvalSample]:
         yield read_eval_log_sample(log.location, summary.id, summary.epoch, exclude_fields={"events", "attachments"})
 
 
-def usage(log: EvalLog) -> StageUsage:
-    """What a stage's log says about its cost."""
+def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) -> StageUsage:
+    """What a stage cost.
+
+    Args:
+        log: Header of its log.
+        tally: Its samples.
+        waits_for: The samples that a sample had to wait for.
+    """
     models = log.stats.model_usage.values()
+    cached = sum(model.input_tokens_cache_read or 0 for model in models)
     log_path = Path(log.location)
+    started, completed = log.stats.started_at, log.stats.completed_at
     return StageUsage(
         stage=log.eval.task,
         log=str(Path("logs") / log_path.parent.name / log_path.name),
         samples=log.results.completed_samples if log.results else 0,
-        input_tokens=sum(model.input_tokens + (model.input_tokens_cache_read or 0) for model in models),
+        calls=tally.calls,
+        input_tokens=cached + sum(model.input_tokens + (model.input_tokens_cache_write or 0) for model in models),
+        cached_tokens=cached,
         output_tokens=sum(model.output_tokens for model in models),
-        started=log.stats.started_at,
-        completed=log.stats.completed_at,
+        started=started,
+        completed=completed,
+        wall_seconds=(datetime.fromisoformat(completed) - datetime.fromisoformat(started)).total_seconds(),
+        critical_path_seconds=round(critical_path(tally.seconds, waits_for), 3),
     )
 
 

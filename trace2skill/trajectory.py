@@ -11,17 +11,10 @@ from inspect_ai.log import (
     EvalSampleSummary,
     read_eval_log_sample_async,
 )
-from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageTool
-from inspect_ai.scorer import Score
 
 from trace2skill.errors import LogError
-from trace2skill.logs import LoadedLog, is_invalidated, load_logs, score_number
-
-CHARACTERS_PER_TOKEN = 4
-"""Rough rule for token budgets where no tokenizer is at hand."""
-
-TRANSCRIPT_TOKENS = 16_000
-"""Default budget of a transcript shown to a model."""
+from trace2skill.logs import LoadedLog, is_invalidated, load_logs
+from trace2skill.outcome import SuccessRule
 
 RESOURCE_LIMITS = frozenset({"time", "working", "cost", "operator"})
 """Limits that say something about the machine or its operator, not about the agent: such runs are excluded."""
@@ -57,8 +50,9 @@ class Trajectories:
     excluded: tuple[Excluded, ...]
     logs: tuple[Path, ...]
     headers: tuple[EvalLog, ...]
-    """Log headers, without samples, in the order of the log files."""
-    scorer: str
+    """Log headers, without samples, in the order of `logs`."""
+    rule: SuccessRule
+    """What success is."""
 
     @property
     def successes(self) -> tuple[Trajectory, ...]:
@@ -76,7 +70,9 @@ class Trajectories:
         return {"successes": len(self.successes), "failures": len(self.failures), **excluded}
 
 
-def read_trajectories(logs: Sequence[str | Path], *, scorer: str | None = None, threshold: float = 1.0) -> Trajectories:
+def read_trajectories(
+    logs: Sequence[str | Path], *, scorer: str | None = None, threshold: float = 1.0, success: str = ""
+) -> Trajectories:
     """List the trajectories of logs without loading them.
 
     Args:
@@ -84,12 +80,13 @@ def read_trajectories(logs: Sequence[str | Path], *, scorer: str | None = None, 
             newest counts.
         scorer: Name of the scorer that says what success is; needed where the logs have several.
         threshold: Smallest score that counts as success.
+        success: Expression over all scores that says what success is, instead of scorer and threshold.
 
     Returns:
         Scored runs, and the runs that are left out with the reason: errors, resource limits, no score.
 
     Raises:
-        LogError: A log is missing, empty, unreadable, of another task, or has no scores.
+        LogError: A log is missing, empty, unreadable, of another task, or has no scores, or not those that were named.
     """
     loaded, _ = load_logs(logs)
     paths = [log.file for log in loaded]
@@ -99,7 +96,7 @@ def read_trajectories(logs: Sequence[str | Path], *, scorer: str | None = None, 
     rows = [(log, summary) for log in loaded for summary in log.summaries]
     if not rows:
         raise LogError(f"{_names(paths)}: no samples. Was the evaluation cancelled? Run it again.")
-    scorer = _choose_scorer([summary for _, summary in rows], scorer, paths)
+    rule = _choose_rule([summary for _, summary in rows], scorer, threshold, success, paths)
     runs: Counter[str] = Counter(str(summary.id) for _, summary in rows)
     seen: Counter[str] = Counter()
     kept: list[Trajectory] = []
@@ -108,7 +105,7 @@ def read_trajectories(logs: Sequence[str | Path], *, scorer: str | None = None, 
         key = str(summary.id)
         seen[key] += 1
         name = key if runs[key] == 1 else f"{key}#{seen[key]}"
-        outcome = _outcome(log, summary, scorer)
+        outcome = _outcome(log, summary, rule)
         if isinstance(outcome, str):
             excluded.append(Excluded(id=name, reason=outcome))
             continue
@@ -119,7 +116,7 @@ def read_trajectories(logs: Sequence[str | Path], *, scorer: str | None = None, 
                 sample_id=summary.id,
                 epoch=summary.epoch,
                 score=outcome,
-                success=outcome >= threshold,
+                success=rule.holds(outcome),
             )
         )
     if not kept:
@@ -128,9 +125,7 @@ def read_trajectories(logs: Sequence[str | Path], *, scorer: str | None = None, 
             f"{_names(paths)}: none of the {len(rows)} samples can be used: "
             + "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
         )
-    return Trajectories(
-        all=tuple(kept), excluded=tuple(excluded), logs=tuple(paths), headers=tuple(headers), scorer=scorer
-    )
+    return Trajectories(all=tuple(kept), excluded=tuple(excluded), logs=tuple(paths), headers=tuple(headers), rule=rule)
 
 
 async def read_sample(trajectory: Trajectory) -> EvalSample:
@@ -144,65 +139,44 @@ async def read_sample(trajectory: Trajectory) -> EvalSample:
     )
 
 
-def verdict(sample: EvalSample, scorer: str) -> Score:
-    """The score that the logged run received."""
-    return (sample.scores or {})[scorer]
-
-
-def render_transcript(messages: Sequence[ChatMessage], tokens: int | None = None) -> str:
-    """A conversation as text for a model to read; system messages are left out.
-
-    Args:
-        messages: The conversation.
-        tokens: Budget; a longer text loses its middle, with a note of how much was left out. None for the whole text.
-    """
-    shown = [message for message in messages if not isinstance(message, ChatMessageSystem)]
-    text = "\n\n".join(_render_message(number, message) for number, message in enumerate(shown, start=1))
-    budget = len(text) if tokens is None else tokens * CHARACTERS_PER_TOKEN
-    if len(text) <= budget:
-        return text
-    head, tail = text[: budget // 2], text[-(budget // 2) :]
-    left_out = len(text) - len(head) - len(tail)
-    return f"{head}\n\n[... {left_out} characters left out here ...]\n\n{tail}"
-
-
-def _render_message(number: int, message: ChatMessage) -> str:
-    parts = [message.text]
-    if isinstance(message, ChatMessageAssistant):
-        for call in message.tool_calls or []:
-            arguments = "\n".join(f"{key}: {value}" for key, value in call.arguments.items())
-            parts.append(f"[calls {call.function}]\n{arguments}")
-    if isinstance(message, ChatMessageTool) and message.error:
-        parts.append(f"[tool error: {message.error.message}]")
-    body = "\n".join(part for part in parts if part)
-    return f"--- {number}. {message.role} ---\n{body}"
-
-
-def _choose_scorer(summaries: Sequence[EvalSampleSummary], scorer: str | None, paths: Sequence[Path]) -> str:
+def _choose_rule(
+    summaries: Sequence[EvalSampleSummary],
+    scorer: str | None,
+    threshold: float,
+    success: str,
+    paths: Sequence[Path],
+) -> SuccessRule:
     names = sorted({name for summary in summaries for name in (summary.scores or {})})
     if not names:
         raise LogError(
             f"{_names(paths)}: no sample has a score, so success cannot be told from failure. "
             "Score the log with `inspect score` first."
         )
+    if success:
+        if scorer is not None:
+            raise LogError("--scorer and --success both say what success is. Leave one out.")
+        return SuccessRule(expression=success)
     if scorer is None and len(names) == 1:
-        return names[0]
+        return SuccessRule(scorer=names[0], threshold=threshold)
     if scorer not in names:
         wanted = "several scorers" if scorer is None else f"no scorer '{scorer}'"
-        raise LogError(f"{_names(paths)}: {wanted}; choose one with --scorer: {', '.join(names)}.")
-    return scorer
+        raise LogError(
+            f"{_names(paths)}: {wanted}; choose one with --scorer: {', '.join(names)}. Or say with --success what "
+            f"success is, for instance --success '{names[0]} == 1'."
+        )
+    return SuccessRule(scorer=scorer, threshold=threshold)
 
 
-def _outcome(log: LoadedLog, summary: EvalSampleSummary, scorer: str) -> float | str:
+def _outcome(log: LoadedLog, summary: EvalSampleSummary, rule: SuccessRule) -> float | str:
     """The score, or the reason why the run is left out."""
     if summary.error:
         return "error"
     if summary.limit in RESOURCE_LIMITS:
         return f"{summary.limit} limit"
-    score = (summary.scores or {}).get(scorer)
-    if score is not None and isinstance(score.value, dict | list):
-        return "score is not a single value"
-    value = score_number(score.value, f"{log.file}: sample {summary.id}", scorer) if score is not None else None
+    scores = summary.scores or {}
+    if not rule.expression and rule.scorer in scores and isinstance(scores[rule.scorer].value, dict | list):
+        return "score is not a single value: say with --success which of its values counts"
+    value = rule.value(scores, f"{log.file}: sample {summary.id}")
     if value is None:
         return "no score"
     return "invalidated" if is_invalidated(log, summary) else value

@@ -3,10 +3,11 @@
 import pytest
 
 from tests.trace2skill.toy import append, create
-from trace2skill.assembly import STAMP, Assembled, assemble
+from trace2skill.assembly import Assembled, assemble
 from trace2skill.errors import PatchError, SkillError
 from trace2skill.ledger import Ledger, LedgerRow
 from trace2skill.patch import Edit
+from trace2skill.provenance import STAMP
 from trace2skill.selection import select_edits
 from trace2skill.skill import MAX_SKILL_LINES, SKILL_MD, Skill, check_skill
 
@@ -95,33 +96,65 @@ def test_a_new_file_comes_with_its_link(skill: Skill) -> None:
     assert owners(assembled).count("a.2") == 1
 
 
-def test_the_least_supported_gives_way_when_the_skill_gets_too_long(skill: Skill) -> None:
-    room = MAX_SKILL_LINES - 1 - len(skill.lines(SKILL_MD))
-    half = {name: "\n".join(f"- Line {n} of {name}." for n in range(room // 2)) for name in "abc"}
+def test_what_makes_the_skill_too_long_moves_into_references(skill: Skill) -> None:
+    edits = [append(f"{name}.1", "\n".join(f"- Line {n} of {name}." for n in range(240))) for name in "abc"]
+
+    assembled, rows = build(edits, skill, simulated=WARNING)
+
+    assert {row.fate for row in rows.values()} == {"applied"}
+    assert assembled.totals == {"proposed": 3, "applied": 3}
+    assert check_skill(assembled.evolved) == []
+    assert owners(assembled)[-2:] == ["", STAMP]
+    files = ("references/reading.md", "references/reading-2.md", "references/reading-3.md")
+    assert sum(owners(assembled, file).count("b.1") for file in files) == 240
+
+
+def block(lines: int) -> str:
+    """A code block of so many lines, which no reference can take if they are 300."""
+    return "\n".join(["```", *["x"] * (lines - 2), "```"])
+
+
+def test_the_least_supported_gives_way_when_the_skill_is_too_long_and_nothing_can_move(skill: Skill) -> None:
     edits = [
-        append("a.1", half["a"], "a", "b"),
-        append("b.1", half["b"], "a", "b", "c"),
-        append("c.1", half["c"], "d", "e", "f"),
+        append("a.1", block(401), "a", "b"),
+        append("b.1", block(400), "a", "b", "c"),
+        append("c.1", "\n".join(["- Line."] * 200), "d", target="## Writing"),
     ]
 
     assembled, rows = build(edits, skill)
 
     assert {name: row.fate for name, row in rows.items()} == {"a.1": "withheld", "b.1": "applied", "c.1": "applied"}
     assert "the skill would fail its check: SKILL.md: " in rows["a.1"].reason
+    assert owners(assembled, "references/writing.md").count("c.1") == 200
     assert check_skill(assembled.evolved) == []
 
 
+def test_an_edit_whose_link_leads_nowhere_costs_only_itself(skill: Skill) -> None:
+    edits = [append("a.1"), append("b.1", "- See [the script](scripts/gone.py).", "a", "b"), append("c.1")]
+    _, rows = build(edits, skill)
+
+    assert {name: row.fate for name, row in rows.items()} == {"a.1": "applied", "b.1": "withheld", "c.1": "applied"}
+    assert "links to scripts/gone.py" in rows["b.1"].reason
+
+
+def test_a_link_that_leads_nowhere_does_not_hide_in_a_reference(skill: Skill) -> None:
+    text = "\n".join(["- Line."] * 600)
+    assembled, rows = build([append("a.1", text), append("b.1", "- See [x](scripts/gone.py).")], skill)
+
+    assert {name: row.fate for name, row in rows.items()} == {"a.1": "applied", "b.1": "withheld"}
+    assert "references/reading.md" in assembled.evolved.files
+
+
 def test_exactly_as_much_as_fits_is_kept(skill: Skill) -> None:
-    room = MAX_SKILL_LINES - 1 - len(skill.lines(SKILL_MD))
+    room = MAX_SKILL_LINES - 2 - len(skill.lines(SKILL_MD))
     for extra, fate in ((0, "applied"), (1, "withheld")):
-        _, rows = build([append("a.1", "\n".join(["- Line."] * (room + extra)))], skill)
+        _, rows = build([append("a.1", block(room + extra))], skill)
         assert rows["a.1"].fate == fate
 
 
 def test_the_warning_counts_towards_the_size(skill: Skill) -> None:
-    room = MAX_SKILL_LINES - 1 - len(skill.lines(SKILL_MD))
-    edits = [append("a.1", "\n".join(["- Line."] * room))]
-    assembled, rows = build(edits, skill, simulated=WARNING)
+    room = MAX_SKILL_LINES - 2 - len(skill.lines(SKILL_MD))
+    assembled, rows = build([append("a.1", block(room))], skill, simulated=WARNING)
 
     assert rows["a.1"].fate == "withheld"
     assert WARNING in assembled.evolved.skill_md
@@ -174,12 +207,14 @@ def test_without_a_stand_in_there_is_no_warning(skill: Skill) -> None:
     assert STAMP not in owners(assembled)
 
 
-def test_an_over_long_reference_costs_only_itself(skill: Skill) -> None:
-    long = create("r.1", "a", "b", "c", file="references/big.md", content="# Big\n" + "- line\n" * 400)
+@pytest.mark.parametrize(("text", "fate"), [("- line\n" * 400, "applied"), (block(400), "withheld")])
+def test_an_over_long_reference_is_split_or_costs_only_itself(skill: Skill, text: str, fate: str) -> None:
+    long = create("r.1", "a", "b", "c", file="references/big.md", content=f"# Big\n\n{text}")
     link = append("l.1", "- More: see references/big.md.", "a", "b", "c")
     short = append("s.1", "- Read to the last line.", "d", "e")
     assembled, rows = build([long, link, short], skill, min_support=2)
 
     assert rows["s.1"].fate == "applied"
-    assert rows["r.1"].fate == "withheld"
-    assert "references/big.md" not in assembled.evolved.files
+    assert rows["r.1"].fate == rows["l.1"].fate == fate
+    expected = {"applied": {"references/big.md", "references/big-2.md"}, "withheld": set()}
+    assert assembled.evolved.files.keys() - {SKILL_MD} == expected[fate]

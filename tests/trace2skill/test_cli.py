@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 from inspect_ai.log import read_eval_log, write_eval_log
 
 from tests.trace2skill.toy import run_adding, write_skill
-from trace2skill.cli import main, print_manifest
+from trace2skill.cli import main
+from trace2skill.cli_evolve import print_manifest
 from trace2skill.ledger import read_ledger
 from trace2skill.logs import find_logs
 from trace2skill.run_folder import EvolveConfig, Manifest, Record
@@ -289,6 +290,7 @@ def test_blame_shows_every_line_with_its_trajectories(cli: Cli, skill: Path, tmp
         "number": evolved.index(row["text"]) + 1,
         "text": GOOD["content"],
         "edit": "a.1",
+        "support_count": 6,
         "support": list("abcdef"),
     }
 
@@ -331,7 +333,7 @@ def test_compare_of_a_missing_log_is_refused_and_writes_nothing(cli: Cli, adding
 def test_what_a_model_wrote_is_printed_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     record = Record(
         config=EvolveConfig(),
-        model="",
+        models={},
         agent_models=(),
         initial_skill="adding",
         initial_digest="",

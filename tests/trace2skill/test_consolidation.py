@@ -21,6 +21,7 @@ from trace2skill.consolidation import (
     level_sizes,
     step_of,
 )
+from trace2skill.lessons import Asking
 from trace2skill.merging import MergeStep
 from trace2skill.patch import Edit, Patch
 from trace2skill.skill import Skill, load_skill
@@ -214,7 +215,11 @@ def test_a_resolution_that_conflicts_again_is_left_out(skill: Skill) -> None:
 
 def merge(patches: Sequence[Patch], skill: Skill, model: Model, folder: Path, batch: int = 2) -> dict[str, MergeStep]:
     [log] = eval(
-        consolidation(patches, skill, batch, 1), model=model, log_dir=str(folder), display="none", fail_on_error=True
+        consolidation(MergeTree(patches, skill, batch, 1), Asking(skill=skill)),
+        model=model,
+        log_dir=str(folder),
+        display="none",
+        fail_on_error=True,
     )
     assert log.status == "success"
     return {step.node: step for sample in log.samples or [] if (step := step_of(sample))}

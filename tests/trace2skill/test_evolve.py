@@ -1,8 +1,10 @@
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from inspect_ai.log import read_eval_log, write_eval_log
 from inspect_ai.model import ChatMessage, Model, ModelOutput
 
 from tests.trace2skill.toy import (
@@ -93,20 +95,20 @@ def test_a_fix_that_works_only_in_the_analysts_sandbox_does_not_pass(
     assert rows(tmp_path)["three.1"].fate in ("applied", "merged")
 
 
-def test_a_fix_with_the_expected_value_written_into_it_does_not_pass(
+def test_the_expected_value_is_not_shown_so_it_cannot_be_written_into_a_fix(
     run: Callable[..., Manifest], tmp_path: Path
 ) -> None:
+    shown: set[str] = set()
+
     def cheat(messages: list[ChatMessage]) -> ModelOutput:
         expected = messages[0].text.split("expected ")[1].split(",")[0]
+        shown.add(expected)
         return analyst(messages, fix=f"open('total.txt', 'w').write('{expected}')\n")
 
     manifest = run(scripted(error=cheat), analysts="error")
 
-    assert manifest.edits == {"proposed": 0}
-    assert manifest.analyses == {
-        "the fix contains the reference value '1241'": 1,
-        "the fix contains the reference value '2352'": 1,
-    }
+    assert shown == {"<integer>"}
+    assert manifest.edits == {"proposed": 2, "rejected": 2}
 
 
 def test_without_a_fix_nothing_is_learned(run: Callable[..., Manifest]) -> None:
@@ -303,3 +305,117 @@ def test_a_script_called_answer_is_judged_as_a_script(run: Callable[..., Manifes
     manifest = run(scripted(error=cheat), analysts="error")
 
     assert manifest.edits == {"proposed": 0}
+
+
+def test_error_llm_learns_from_failures_in_one_call_without_a_gate(
+    run: Callable[..., Manifest], tmp_path: Path
+) -> None:
+    def no_tools(_: list[ChatMessage]) -> ModelOutput:
+        raise AssertionError("no analyst with tools is due")
+
+    manifest = run(scripted(error=no_tools, success_report=no_tools), analysts="error-llm")
+
+    assert manifest.edits == {"proposed": 2, "applied": 2}
+    assert {stage.stage: (stage.samples, stage.calls) for stage in manifest.stages} == {
+        "error_llm_analysis": (2, 4),
+        "consolidation": (1, 0),
+    }
+    assert manifest.notes == ()
+
+
+def test_the_single_call_sees_no_value_of_the_verdict(run: Callable[..., Manifest], tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def report(messages: list[ChatMessage]) -> ModelOutput:
+        asked.append(messages[0].text)
+        return structured({"causes": [], "lessons": []})
+
+    run(scripted(error_report=report), analysts="error-llm")
+
+    assert len(asked) == 2
+    assert all("expected <integer>, got <integer>" in text and "2352" not in text for text in asked)
+
+
+def test_where_the_task_is_gone_failures_are_analysed_in_a_single_call(
+    logs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = next(logs.glob("*.eval"))
+    foreign = read_eval_log(log)
+    foreign.eval.task = foreign.eval.task_registry_name = "elsewhere"
+    foreign.eval.task_file = "gone.py"
+    write_eval_log(foreign, tmp_path / "foreign.eval")
+
+    manifest = evolve(
+        [tmp_path / "foreign.eval"], write_skill(tmp_path), tmp_path / "run", model=scripted(), display="none"
+    )
+
+    assert [stage.stage for stage in manifest.stages] == ["error_llm_analysis", "success_analysis", "consolidation"]
+    assert manifest.edits == {"proposed": 4, "applied": 4}
+    [note] = manifest.notes
+    assert "in a single call, without a proven fix: The logged task 'elsewhere' is not installed here" in note
+    assert "elsewhere" in capfd.readouterr().err
+
+
+def test_parts_can_have_models_of_their_own(run: Callable[..., Manifest], tmp_path: Path) -> None:
+    manifest = run(scripted(), merger_model="sim/large")
+
+    assert manifest.record.models == {"model": "mockllm/model", "merger": "sim/large"}
+    assert manifest.simulated
+    [log] = (tmp_path / "run" / "logs" / "consolidation").glob("*.eval")
+    assert set(read_eval_log(log).eval.model_roles or {}) == {"merger"}
+
+
+def test_an_analysis_has_limits_of_its_own(run: Callable[..., Manifest]) -> None:
+    manifest = run(
+        scripted(error=lambda _: call("bash", command="true")), analysts="error", max_turns=100, analyst_tokens=50
+    )
+
+    assert manifest.analyses == {"no fix within the token limit": 2}
+
+
+def test_an_edit_that_does_not_fit_is_shown_to_its_analyst_once(run: Callable[..., Manifest]) -> None:
+    told: list[str] = []
+
+    def patch(messages: list[ChatMessage]) -> ModelOutput:
+        if "cannot be used" not in messages[-1].text:
+            return structured({"edits": [edit("- Read to the last line.", target="## Nowhere")]})
+        told.append(messages[-1].text)
+        return structured({"edits": [edit("- Read to the last line.")]})
+
+    manifest = run(scripted(patch=patch))
+
+    assert manifest.edits == {"proposed": 4, "applied": 4}
+    assert len(told) == 4
+    assert "edits[0] does not fit the skill: " in told[0]
+
+
+def test_an_edit_that_never_fits_ends_in_the_ledger(run: Callable[..., Manifest], tmp_path: Path) -> None:
+    stubborn = structured({"edits": [edit("- Read on.", target="## Nowhere"), edit("- Read to the last line.")]})
+
+    manifest = run(scripted(patch=lambda _: stubborn))
+
+    assert manifest.edits == {"proposed": 8, "applied": 4, "rejected": 4}
+    assert all("Nowhere" in row.reason for row in rows(tmp_path).values() if row.fate == "rejected")
+
+
+def test_success_is_what_the_expression_says(run: Callable[..., Manifest]) -> None:
+    manifest = run(scripted(), success="total_is_right == 0", analysts="success")
+
+    assert manifest.trajectories == {"successes": 2, "failures": 2}
+    assert manifest.record.config.success == "total_is_right == 0"
+
+
+def test_own_prompts_are_used_and_recorded(run: Callable[..., Manifest], tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts"
+    prompts.mkdir()
+    (prompts / "success_analyst.md").write_text("MY OWN WORDS {{ task }}")
+    asked: list[str] = []
+
+    def report(messages: list[ChatMessage]) -> ModelOutput:
+        asked.append(messages[0].text)
+        return structured({"solution_path": "", "lessons": [LESSON]})
+
+    manifest = run(scripted(success_report=report), analysts="success", prompts=str(prompts))
+
+    assert asked == ["MY OWN WORDS Write the sum of numbers.txt to total.txt."] * 2
+    assert manifest.record.prompts["success_analyst"] == sha256(b"MY OWN WORDS {{ task }}").hexdigest()

@@ -1,13 +1,14 @@
 """The tools of an error analyst: what they answer, and how they refuse."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inspect_ai import Task, eval
 from inspect_ai.log import EvalSample
-from inspect_ai.scorer import Score
+from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import Tool, ToolError
 from inspect_ai.util import (
@@ -20,10 +21,36 @@ from inspect_ai.util import (
 )
 
 from tests.trace2skill.toy import GOOD_FIX, LESSON, adding
-from trace2skill.fix import FIX_TIMEOUT, SHOWN_CHARACTERS, Submission, check_fix, describe, submit, succeeded
+from trace2skill.fix import (
+    FIX_TIMEOUT,
+    MAX_CHECKS,
+    MAX_FIX_CHARACTERS,
+    MAX_FIX_CHECKS,
+    check_fix,
+    submit,
+    take_inputs,
+)
+from trace2skill.judging import Judging
+from trace2skill.outcome import SuccessRule
 from trace2skill.outputs import MAX_LESSONS, Lesson
+from trace2skill.submission import SHOWN_CHARACTERS, Submission
 
 LESSONS = [Lesson(**LESSON)]
+NO_FIXES = (
+    "/etc/passwd",
+    "/tmp/fix.py",
+    "../fix.py",
+    "a/../../fix.py",
+    "numbers.txt",
+    "total.txt",
+    "fix",
+    ".",
+    "a\0.py",
+)
+"""An input, a result, and what lies elsewhere."""
+
+
+JUDGING = Judging(rule=SuccessRule(scorer="total_is_right"), scorers=("total_is_right",))
 
 
 async def answer(tool: Tool, **arguments: Any) -> str:
@@ -35,11 +62,11 @@ async def answer(tool: Tool, **arguments: Any) -> str:
 
 
 async def checks(state: TaskState, submission: Submission) -> dict[str, str]:
-    check = check_fix(state, 0, succeeded(1.0), submission)
+    check = check_fix(state, JUDGING, submission)
     scripts = {
         "right.py": GOOD_FIX,
         "right.sh": "echo $(($(head -1 numbers.txt) + 7)) > total.txt\n",
-        "wrong.py": "open('total.txt', 'w').write('12')\n",
+        "wrong.py": "open('total.txt', 'w').write('12.5')\n",
         "nothing.py": "import os\nos.remove('total.txt')\n",
         "crash.py": "raise ValueError('x' * 5000 + 'the last words')\n",
         "silent.sh": "echo 'only on stdout'; exit 3\n",
@@ -51,13 +78,25 @@ async def checks(state: TaskState, submission: Submission) -> dict[str, str]:
 
 async def submissions(state: TaskState, submission: Submission) -> dict[str, str]:
     tool = submit(submission)
-    await sandbox().write_file("fix.py", GOOD_FIX)
+    await take_inputs(submission)
+    before = replace(submission)
+    files: dict[str, str | bytes] = {
+        "fix.py": GOOD_FIX,
+        "long.py": "#" * (MAX_FIX_CHARACTERS + 1),
+        "image.py": b"\xff\xfe",
+        "total.txt": "1241",
+        "folder.py/x": "",
+    }
+    for name, content in files.items():
+        await sandbox().write_file(name, content)
     many = LESSONS * (MAX_LESSONS + 1)
     said = {
         "too many": await answer(tool, fix="fix.py", causes=["c"], lessons=many),
         "missing": await answer(tool, fix="gone.py", causes=["c"], lessons=LESSONS),
     }
-    said["untouched"] = str(submission == Submission(verdicts=submission.verdicts))
+    for fix in [*NO_FIXES, "long.py", "image.py", "folder.py"]:
+        said[fix] = await answer(tool, fix=fix, causes=["c"], lessons=LESSONS)
+    said["untouched"] = str(submission == before)
     said["empty"] = await answer(tool, fix="", causes=[], lessons=[])
     said["good"] = await answer(tool, fix="fix.py", causes=["c"], lessons=LESSONS * MAX_LESSONS)
     said["source"] = submission.source
@@ -70,7 +109,7 @@ def using(tools: Callable[[TaskState, Submission], Awaitable[dict[str, str]]]) -
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         submission = Submission()
         store().set("said", await tools(state, submission))
-        store().set("verdicts", submission.verdicts)
+        store().set("verdicts", [text for text, _ in submission.verdicts])
         return state
 
     return solve
@@ -104,11 +143,11 @@ def submitted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.mark.parametrize("script", ["right.py", "right.sh"])
 def test_a_fix_is_judged_by_the_tasks_own_scorer(checked: EvalSample, script: str) -> None:
-    assert checked.store["said"][script] == "PASSED\nexpected 1241, got 1241"
+    assert checked.store["said"][script] == "PASSED\nexpected <integer>, got <integer>"
 
 
 def test_a_wrong_fix_is_told_what_the_scorer_said(checked: EvalSample) -> None:
-    assert checked.store["said"]["wrong.py"] == "FAILED\nexpected 1241, got 12"
+    assert checked.store["said"]["wrong.py"] == "FAILED\nexpected <integer>, got <number with 1 decimal>"
     assert checked.store["said"]["nothing.py"] == "FAILED\ntotal.txt is missing"
 
 
@@ -127,12 +166,12 @@ def test_a_missing_script_is_named(checked: EvalSample, script: str) -> None:
     assert "No such file" in checked.store["said"][script]
 
 
-def test_every_verdict_that_was_shown_is_kept_and_no_other(checked: EvalSample) -> None:
+def test_every_verdict_that_was_shown_is_kept_whole_and_no_other(checked: EvalSample) -> None:
     assert checked.store["verdicts"] == [
-        "PASSED\nexpected 1241, got 1241",
-        "PASSED\nexpected 1241, got 1241",
-        "FAILED\nexpected 1241, got 12",
-        "FAILED\ntotal.txt is missing",
+        "expected 1241, got 1241",
+        "expected 1241, got 1241",
+        "expected 1241, got 12.5",
+        "total.txt is missing",
     ]
 
 
@@ -142,6 +181,17 @@ def test_too_many_lessons_are_refused(submitted: dict[str, str]) -> None:
 
 def test_a_fix_that_does_not_exist_is_refused(submitted: dict[str, str]) -> None:
     assert submitted["missing"].startswith("REFUSED There is no file gone.py.")
+
+
+@pytest.mark.parametrize("path", NO_FIXES)
+def test_only_a_new_script_in_the_working_directory_is_a_fix(submitted: dict[str, str], path: str) -> None:
+    assert submitted[path].startswith(f"REFUSED {path} cannot be a fix: name a new script")
+
+
+def test_a_fix_that_is_no_text_or_too_long_is_refused(submitted: dict[str, str]) -> None:
+    assert submitted["long.py"] == "REFUSED long.py has 100,001 characters; a fix may have 100,000."
+    assert submitted["image.py"].startswith("REFUSED image.py cannot be read as a script: UnicodeDecodeError")
+    assert submitted["folder.py"].startswith("REFUSED folder.py cannot be read as a script: IsADirectoryError")
 
 
 def test_a_refused_submission_leaves_nothing_behind(submitted: dict[str, str]) -> None:
@@ -181,7 +231,7 @@ class NeverDone(SandboxEnvironment):
 
 
 async def too_slow(state: TaskState, submission: Submission) -> dict[str, str]:
-    return {"slow.py": await answer(check_fix(state, 0, succeeded(1.0), submission), script="slow.py")}
+    return {"slow.py": await answer(check_fix(state, JUDGING, submission), script="slow.py")}
 
 
 def test_a_script_that_takes_too_long_is_told_so(tmp_path: Path) -> None:
@@ -191,17 +241,60 @@ def test_a_script_that_takes_too_long_is_told_so(tmp_path: Path) -> None:
     assert sample.store["verdicts"] == []
 
 
-def scores(*values: Any) -> Sequence[Score]:
-    return [Score(value=value) for value in values]
+@pytest.mark.parametrize(("threshold", "expected"), [(1.0, [1, 0, 0, 1, 0, 1, 0]), (0.5, [1, 0, 1, 1, 1, 1, 0])])
+def test_the_threshold_says_what_passes(threshold: float, expected: list[int]) -> None:
+    rule = SuccessRule(scorer="s", threshold=threshold)
+
+    assert [rule.passed({"s": Score(value=value)}) for value in ("C", "I", "P", 1, 0.99, True, 0.49)] == expected
 
 
-def test_the_threshold_says_what_passes() -> None:
-    assert [succeeded(1.0)(given) for given in scores("C", "I", "P", 1, 0.99, True)] == [1, 0, 0, 1, 0, 1]
-    assert [succeeded(0.5)(given) for given in scores("C", "I", "P", 0.5, 0.49)] == [1, 0, 1, 1, 0]
+async def many_checks(state: TaskState, submission: Submission) -> dict[str, str]:
+    check = check_fix(state, JUDGING, submission)
+    said = {}
+    for number in range(MAX_FIX_CHECKS + 1):
+        # Each fails in another way: the engine sees progress.
+        await sandbox().write_file("fix.sh", f"echo {number} of {number} cells > total.txt; echo done\n")
+        said[str(number)] = await answer(check, script="fix.sh")
+    return said
 
 
-def test_a_verdict_is_capped() -> None:
-    long = Score(value="I", explanation="x" * 10 * SHOWN_CHARACTERS)
+async def same_checks(state: TaskState, submission: Submission) -> dict[str, str]:
+    check = check_fix(state, JUDGING, submission)
+    said = {}
+    for number in range(MAX_CHECKS + 1):
+        await sandbox().write_file("fix.sh", f"echo {number}.{number}{'0' * number} > total.txt\n")
+        said[str(number)] = await answer(check, script="fix.sh")
+    return said
 
-    assert describe(long, succeeded(1.0)) == "FAILED\n" + "x" * SHOWN_CHARACTERS
-    assert describe(Score(value="C"), succeeded(1.0)) == "PASSED"
+
+@scorer(metrics=[accuracy()])
+def differing_cells() -> Scorer:
+    """Tells how many cells differ, as total.txt has it."""
+
+    async def score(state: TaskState, target: Target) -> Score:
+        return Score(value="I", explanation=f"{(await sandbox().read_file('total.txt')).strip()} differ")
+
+    return score
+
+
+def test_scripts_are_checked_a_limited_number_of_times(tmp_path: Path) -> None:
+    task = with_tools(many_checks)
+    task.scorer = [differing_cells()]
+    said = run(task, tmp_path).store["said"]
+
+    assert said["9"] == "FAILED\n9 of 9 cells differ"
+    assert said["10"] == "REFUSED Fixes were checked 10 times, which is all. Submit what you have."
+
+
+def test_what_a_script_prints_is_no_answer_where_the_scorer_does_not_look_at_it(tmp_path: Path) -> None:
+    task = with_tools(many_checks)
+    task.scorer = [differing_cells()]
+
+    assert "judged as an answer" not in str(run(task, tmp_path).store["said"])
+
+
+def test_fixes_that_fail_in_the_same_way_are_guesses(tmp_path: Path) -> None:
+    said = run(with_tools(same_checks), tmp_path).store["said"]
+
+    assert said["2"] == "FAILED\nexpected <integer>, got <number with 3 decimals>"
+    assert said["3"] == "REFUSED 3 fixes failed in the same way: more would be guessing. Submit what you have."

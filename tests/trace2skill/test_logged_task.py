@@ -115,5 +115,5 @@ def test_a_file_that_is_no_python_file_is_refused(header: EvalLog, tmp_path: Pat
 
 
 def test_arguments_that_no_longer_fit_are_named(header: EvalLog) -> None:
-    with pytest.raises(LogError, match=r"'adding' no longer takes the logged arguments.*difficulty"):
+    with pytest.raises(LogError, match=r"'adding' does not take these arguments.*difficulty"):
         recreate_task(renamed(header, task_registry_name="adding", task_args={"difficulty": "hard"}))

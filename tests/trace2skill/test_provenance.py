@@ -1,16 +1,20 @@
 """Blame: every line of an evolved skill with its edit and its trajectories."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trace2skill.test_run_folder import write
 from trace2skill.errors import SkillError
-from trace2skill.provenance import FILE, blame, line_ranges
+from trace2skill.provenance import FILE, best_supported, blame, line_ranges, schema
 from trace2skill.skill import load_skill
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "provenance.schema.json"
 
 
 @pytest.fixture
@@ -76,3 +80,38 @@ def test_a_torn_provenance_is_refused(run: Path, torn: str) -> None:
 
     with pytest.raises(SkillError, match=r"provenance\.json cannot be read"):
         blame(run)
+
+
+def test_the_best_supported_come_first_with_all_their_lines(run: Path) -> None:
+    _, lines = blame(run)
+    top = best_supported(lines, 2)
+
+    assert [(edit.edit, edit.support_count, edit.support) for edit in top] == [
+        ("bcd.1", 3, ("b", "c", "d")),
+        ("a.1", 1, ("a",)),
+    ]
+    assert [line.text for line in top[0].lines] == ["- Habit", "  bcd.1."]
+    assert best_supported(lines, 1) == top[:1]
+    assert len(best_supported(lines, 99)) == 3
+
+
+def test_the_documented_schema_is_that_of_the_model() -> None:
+    assert SCHEMA.read_text(encoding="utf-8") == schema()
+
+
+def test_what_a_run_writes_fits_the_schema_and_nothing_else_does(run: Path) -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    written = json.loads((run / FILE).read_text())
+
+    validator.validate(written)
+    assert not validator.is_valid({**written, "more": 1})
+    assert not validator.is_valid({key: value for key, value in written.items() if key != "files"})
+
+
+def test_everything_in_the_schema_is_explained() -> None:
+    found = json.loads(schema())
+    models = [found, *found["$defs"].values()]
+
+    assert [
+        field["title"] for model in models for field in model["properties"].values() if "description" not in field
+    ] == []

@@ -26,7 +26,7 @@ from trace2skill.skill import load_skill
 
 RECORD = Record(
     config=EvolveConfig(),
-    model="mockllm/model",
+    models={"model": "mockllm/model"},
     agent_models=("mockllm/model",),
     initial_skill="adding",
     initial_digest="sha256:0",
@@ -36,7 +36,7 @@ RECORD = Record(
 )
 OTHERS = {
     "config": EvolveConfig(seed=7),
-    "model": "sim/large",
+    "models": {"model": "sim/large"},
     "agent_models": ("sim/small",),
     "initial_digest": "sha256:1",
     "inputs": (("a.eval", "1"),),
@@ -181,7 +181,9 @@ def test_the_changelog_lists_the_best_supported_first_each_on_one_line(run: Path
     ]
 
 
-@pytest.mark.parametrize("changes", [{"model": "sim/large"}, {"agent_models": ("mockllm/model", "sim/small")}])
+@pytest.mark.parametrize(
+    "changes", [{"models": {"model": "sim/large"}}, {"agent_models": ("mockllm/model", "sim/small")}]
+)
 def test_whatever_a_stand_in_took_part_in_says_so(run: Path, changes: dict[str, object]) -> None:
     record = RECORD.model_copy(update=changes)
     write(run, record)

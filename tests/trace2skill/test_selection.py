@@ -131,3 +131,40 @@ def test_of_several_creations_of_one_file_the_best_supported_stays_with_its_link
     assert [(edit.id, reason) for edit, reason in selection.conflicting] == [
         ("a.1", "conflicts with b.1, which creates the same file")
     ]
+
+
+BASE = {"references/old.md": b"# Old\n\n- One.\n\n## Part\n\n- Two.\n", "notes.md": b"# Notes\n\n- Three.\n"}
+TAKES_AWAY = [
+    {"op": "delete_section", "target": "## Part"},
+    {"op": "delete_file"},
+    {"op": "replace_in_section", "target": "", "old": "- Two.", "content": ""},
+]
+
+
+@pytest.mark.parametrize("change", TAKES_AWAY)
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_takes_text_out_of_a_reference_needs_support(skill: Skill, change: dict[str, str], count: int) -> None:
+    support = tuple("ab"[:count])
+    values = {"content": "", "target": "", **change}
+    edit = Edit.model_validate({"id": "a.1", "file": "references/old.md", "support": support, **values})
+    found = select_edits([edit], skill.with_files(BASE), min_support=2)
+
+    if count == 2:
+        assert ids(found)["kept"] == ["a.1"]
+    else:
+        assert found.withheld == ((edit, "support 1 is below 2, the least for deleting from references/old.md"),)
+
+
+def test_what_adds_to_a_reference_or_corrects_it_may_rest_on_one(skill: Skill) -> None:
+    add = append("a.1", file="references/old.md", target="## Part")
+    correct = replace("b.1", "- Two, or three.").model_copy(
+        update={"file": "references/old.md", "target": "## Part", "old": "- Two."}
+    )
+
+    assert ids(select_edits([add, correct], skill.with_files(BASE), 2))["kept"] == ["a.1", "b.1"]
+
+
+def test_of_all_files_only_references_may_rest_on_one(skill: Skill) -> None:
+    found = select_edits([append("a.1", file="notes.md", target="# Notes")], skill.with_files(BASE), 2)
+
+    assert [reason for _, reason in found.withheld] == ["support 1 is below 2, the least for notes.md"]

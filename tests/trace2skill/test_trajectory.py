@@ -15,6 +15,9 @@ from inspect_ai.model import (
     ChatMessageSystem,
     ChatMessageTool,
     ChatMessageUser,
+    ContentImage,
+    ContentReasoning,
+    ContentText,
 )
 from inspect_ai.scorer import Score, Scorer, Target, accuracy, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
@@ -24,7 +27,9 @@ from inspect_ai.util import LimitExceededError
 from tests.trace2skill.toy import run_adding
 from trace2skill.errors import LogError
 from trace2skill.logs import find_logs
-from trace2skill.trajectory import read_sample, read_trajectories, render_transcript, verdict
+from trace2skill.outcome import SuccessRule
+from trace2skill.trajectory import read_sample, read_trajectories
+from trace2skill.transcript import render_transcript
 
 FOREIGN = Path(__file__).parents[2] / "../shared/data/inspect-logs"
 
@@ -105,7 +110,7 @@ def test_successes_and_failures_are_told_apart_and_ordered_by_id(adding_logs: Pa
         ("three", True, 1.0),
         ("two", False, 0.0),
     ]
-    assert found.scorer == "total_is_right"
+    assert found.rule == SuccessRule(scorer="total_is_right")
     assert found.counts() == {"successes": 2, "failures": 2}
 
 
@@ -123,7 +128,7 @@ def test_only_what_the_agent_is_to_blame_for_counts(outcomes: Path) -> None:
         "slow": "time limit",
         "stopped": "operator limit",
         "unscored": "no score",
-        "many": "score is not a single value",
+        "many": "score is not a single value: say with --success which of its values counts",
     }
     assert found.counts() == {
         "successes": 1,
@@ -273,7 +278,7 @@ async def test_a_sample_comes_with_its_conversation_and_verdict(adding_logs: Pat
     assert sample.id == "one"
     assert sample.events == []
     assert "I added 1 numbers." in render_transcript(sample.messages)
-    assert verdict(sample, "total_is_right").explanation == "expected 1241, got 1234"
+    assert SuccessRule(scorer="total_is_right").explanation(sample.scores or {}) == "expected 1241, got 1234"
 
 
 CONVERSATION: list[ChatMessage] = [
@@ -381,3 +386,75 @@ def test_a_folder_of_other_projects_logs_ignores_what_is_no_log(tmp_path: Path) 
     shutil.copy(FOREIGN / "tidyverse+vitals" / next(n for n in READABLE if "arithmetic" in n), tmp_path)
 
     assert [path.name for path in find_logs([tmp_path])] == [next(n for n in READABLE if "arithmetic" in n)]
+
+
+ERROR = "Traceback (most recent call last):\n  File 'x.py', line 3\nValueError: no such row"
+
+
+def long_conversation(*errors: int, length: int = 40) -> list[ChatMessage]:
+    """Calls and results of a thousand characters each; the results named in `errors` end in one."""
+    results = [
+        ChatMessageTool(content=f"result {n} " + "." * 1_000 + (ERROR if n in errors else ""), function="bash")
+        for n in range(length)
+    ]
+    return [message for n in range(length) for message in (ChatMessageAssistant(content=f"step {n}"), results[n])]
+
+
+def test_a_long_transcript_shows_what_surrounds_errors() -> None:
+    short = render_transcript(long_conversation(17), tokens=1_000)
+
+    assert short.count("characters left out here") == 2
+    assert "step 0" in short
+    assert "step 39" not in short
+    assert short.endswith("....")
+    assert "ValueError: no such row" in short
+    assert "step 25" not in short
+    assert len(short) < 4_200
+
+
+def test_of_many_errors_the_first_and_last_are_shown() -> None:
+    short = render_transcript(long_conversation(*range(2, 38), length=40), tokens=2_000)
+
+    assert {n for n in range(40) if f"result {n} " in short or f"step {n}\n" in short} >= {0, 3, 4, 37}
+    assert "step 20" not in short
+
+
+def test_thoughts_and_images_stand_in_a_transcript() -> None:
+    content = [ContentReasoning(reasoning="first the dates"), ContentText(text="Done."), ContentImage(image="data:,")]
+
+    assert render_transcript([ChatMessageAssistant(content=content)]) == (
+        "--- 1. assistant ---\n[thinks]\nfirst the dates\nDone.\n[image]"
+    )
+
+
+def test_success_is_what_an_expression_over_all_scores_says(two_scorers: Path) -> None:
+    expression = "generous == 1 and scores['graded'] < 0.5"
+    found = read_trajectories([two_scorers], success=expression)
+
+    assert found.rule == SuccessRule(expression=expression)
+    assert {row.sample_id for row in found.successes} == {"a"}
+
+
+def test_one_of_several_values_can_decide(outcomes: Path) -> None:
+    found = read_trajectories([outcomes], success="graded.a == 1 if graded is mapping else graded >= 0.5")
+
+    assert {row.sample_id for row in found.successes} == {"right", "half", "many"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("graded ==", "is no expression"),
+        ("grade == 1", "'grade' is undefined. The scores are generous = .*, graded = "),
+        ("graded", "gives .*, not true or false"),
+        ("graded.a >= 1", "has no attribute 'a'"),
+    ],
+)
+def test_an_expression_that_does_not_fit_is_named(two_scorers: Path, expression: str, problem: str) -> None:
+    with pytest.raises(LogError, match=problem):
+        read_trajectories([two_scorers], success=expression)
+
+
+def test_an_expression_reaches_nothing_but_scores(two_scorers: Path) -> None:
+    with pytest.raises(LogError, match="--success"):
+        read_trajectories([two_scorers], success="scores.__class__.__mro__ == 1")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inspect_ai import Task, eval, task
+from inspect_ai import Task, eval, task, task_with
 from inspect_ai.dataset import Sample
 from inspect_ai.model import (
     ChatMessage,
@@ -22,6 +22,7 @@ from inspect_ai.tool import ToolCall, ToolInfo
 from inspect_ai.util import sandbox, store
 
 from trace2skill.patch import Edit
+from trace2skill.skill import load_skill
 
 NUMBERS = {"one": 1234, "two": 2345, "three": 3456, "four": 4567}
 
@@ -45,7 +46,7 @@ def careless(failing: tuple[str, ...]) -> Solver:
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         rows = (await sandbox().read_file("numbers.txt")).split()
-        kept = rows[:-1] if str(state.sample_id) in failing else rows
+        kept = rows[:-1] if str(state.sample_id).split(".")[0] in failing else rows
         await sandbox().write_file("total.txt", str(sum(map(int, kept))))
         state.messages.append(ChatMessageAssistant(content=f"I added {len(kept)} numbers."))
         store().set("produced_files", {"notes.txt": "bm90ZXM="})
@@ -69,6 +70,20 @@ def adding(failing: str = "one,two") -> Task:
     return Task(
         dataset=samples, solver=careless(tuple(failing.split(","))), scorer=total_is_right(), sandbox="local", version=1
     )
+
+
+@solver
+def taught(skill: str | None, failing: tuple[str, ...]) -> Solver:
+    """As `careless`, but a skill that speaks of the last line cures it."""
+    cured = skill is not None and "last line" in load_skill(Path(skill)).skill_md
+    return careless(() if cured else failing)
+
+
+@task
+def adding_with_skill(skill: str | None = None, failing: str = "one,two") -> Task:
+    """`adding`, played by an agent that reads a skill."""
+    base = adding(failing=failing)
+    return task_with(base, solver=taught(skill, tuple(failing.split(","))))
 
 
 @solver
@@ -98,6 +113,13 @@ def asking(failing: str = "one,two") -> Task:
 def run_adding(folder: Path, failing: str = "one,two") -> Path:
     """Run the task without a model; returns its log folder."""
     eval(adding(failing=failing), model="mockllm/model", log_dir=str(folder), display="none")
+    return folder
+
+
+def run_adding_with_skill(folder: Path, skill: Path | None, failing: str = "one,two") -> Path:
+    """Run it with a skill; returns its log folder."""
+    played = adding_with_skill(skill=str(skill) if skill else None, failing=failing)
+    eval(played, model="mockllm/model", log_dir=str(folder), display="none")
     return folder
 
 
@@ -163,9 +185,10 @@ Reply = Callable[[list[ChatMessage]], ModelOutput]
 
 
 def scripted(**replies: Reply) -> Model:
-    """A model that answers by role: error, success_report, patch, merge_result."""
+    """A model that answers by role: error, error_report, success_report, patch, merge_result."""
     defaults: dict[str, Reply] = {
         "error": analyst,
+        "error_report": lambda _: structured({"causes": ["the last line was left out"], "lessons": [LESSON]}),
         "success_report": lambda _: structured({"solution_path": "read, add, write", "lessons": [LESSON]}),
         "patch": lambda _: structured({"edits": [edit("- Read to the last line.")]}),
         "merge_result": merge_all,

@@ -1,13 +1,21 @@
 """The prompts, one whole file per role, and their rendering."""
 
+from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal, get_args
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template, TemplateError, meta
 
-Role = Literal["error_analyst", "error_analyst_answer", "success_analyst", "patch", "merger", "resolver"]
-"""`error_analyst_answer` is for tasks without a sandbox; `patch` is the last turn of all analysts."""
+from trace2skill.errors import Trace2SkillError
+
+Role = Literal[
+    "error_analyst", "error_analyst_answer", "error_llm", "success_analyst", "patch", "merger", "resolver", "draft"
+]
+"""`error_analyst_answer` is for tasks without a sandbox, `error_llm` for error analysis in a single call, `patch` for
+the last turn of all analysts, and `draft` for a skill without trajectories."""
 
 _ENVIRONMENT = Environment(
     undefined=StrictUndefined,
@@ -18,20 +26,76 @@ _ENVIRONMENT = Environment(
 )
 
 
-def prompt_source(role: Role) -> str:
-    """The template of a role, as it lies in this folder."""
-    return files(__name__).joinpath(f"{role}.md").read_text(encoding="utf-8")
+@dataclass(frozen=True)
+class Prompts:
+    """The prompts of a run: this package's, and in their place those that a folder of the user's holds."""
+
+    folder: Path | None = None
+    """Folder with `<role>.md` files; roles without a file there keep this package's prompt."""
+
+    def source(self, role: Role) -> str:
+        """The template of a role."""
+        own = self.folder / f"{role}.md" if self.folder else None
+        if own and own.is_file():
+            return own.read_text(encoding="utf-8")
+        return files(__name__).joinpath(f"{role}.md").read_text(encoding="utf-8")
+
+    def render(self, role: Role, **values: object) -> str:
+        """A role's prompt with its placeholders filled.
+
+        Raises:
+            jinja2.UndefinedError: A placeholder has no value.
+        """
+        return _template(self.source(role)).render(**values)
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each template, for the run's record."""
+        return {role: sha256(self.source(role).encode()).hexdigest() for role in get_args(Role)}
 
 
-def render(role: Role, **values: object) -> str:
-    """A role's prompt with its placeholders filled.
+def load_prompts(folder: Path | None) -> Prompts:
+    """The prompts of a run.
+
+    Args:
+        folder: Prompts of the user's own, `<role>.md`; None for this package's.
 
     Raises:
-        jinja2.UndefinedError: A placeholder has no value.
+        Trace2SkillError: The folder is missing, holds no prompt or one of an unknown role, or a prompt is no template
+            or has a placeholder that its role does not fill.
     """
-    return _ENVIRONMENT.from_string(prompt_source(role)).render(**values)
+    if folder is None:
+        return Prompts()
+    known = get_args(Role)
+    if not folder.is_dir():
+        raise Trace2SkillError(
+            f"--prompts {folder}: no such folder. It holds files named after roles: {_named(known)}."
+        )
+    found = sorted(path.stem for path in folder.glob("*.md"))
+    if not found or (unknown := [role for role in found if role not in known]):
+        problem = f"{unknown[0]}.md names no role" if found else "it holds no prompt"
+        raise Trace2SkillError(f"--prompts {folder}: {problem}. The prompts are {_named(known)}.")
+    own, bundled = Prompts(folder), Prompts()
+    for role in known:
+        try:
+            placeholders = _placeholders(own.source(role))
+        except (TemplateError, UnicodeDecodeError) as error:
+            raise Trace2SkillError(f"--prompts {folder}: {role}.md is no template: {error}.") from error
+        if strange := sorted(placeholders - (filled := _placeholders(bundled.source(role)))):
+            raise Trace2SkillError(
+                f"--prompts {folder}: {role}.md has the placeholder '{strange[0]}'; those filled there are "
+                f"{', '.join(sorted(filled))}."
+            )
+    return own
 
 
-def prompt_digests() -> dict[Role, str]:
-    """SHA-256 of each template, for the manifest."""
-    return {role: sha256(prompt_source(role).encode()).hexdigest() for role in get_args(Role)}
+@lru_cache(maxsize=32)
+def _template(source: str) -> Template:
+    return _ENVIRONMENT.from_string(source)
+
+
+def _placeholders(source: str) -> set[str]:
+    return meta.find_undeclared_variables(_ENVIRONMENT.parse(source))
+
+
+def _named(roles: tuple[str, ...]) -> str:
+    return ", ".join(f"{role}.md" for role in roles)

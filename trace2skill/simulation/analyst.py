@@ -2,7 +2,8 @@
 
 The error analyst reads the attempt's script, recognises faulty lines, repairs them, and has the repair
 judged. By chance it suspects the wrong line first, or submits a suspicion without proof, which the engine's
-gate must stop.
+gate must stop. In a script that is not of the simulated agent's making, as in the logs of real models, it recognises
+one fault only: formulas that nobody has calculated.
 """
 
 import re
@@ -13,12 +14,12 @@ from inspect_ai.model import ChatMessage, ChatMessageAssistant
 from inspect_ai.tool import ToolInfo
 
 from trace2skill.simulation import replies
-from trace2skill.simulation.answers.analyst import analyse_question, shown_habits
+from trace2skill.simulation.answers.analyst import analyse_question, faulty_habits, shown_habits
 from trace2skill.simulation.answers.asked import read_asked
 from trace2skill.simulation.chance import Dice, digest
 from trace2skill.simulation.defects import DEFECTS, repair_command, signs_of_defects
 from trace2skill.simulation.habits import SPREADSHEET, VERIFY, habits
-from trace2skill.simulation.lessons import MAX_LESSONS, lessons_on
+from trace2skill.simulation.lessons import MAX_LESSONS, lessons_on, misconceptions
 from trace2skill.simulation.scales import Scale
 from trace2skill.simulation.scripts import INSPECT_ATTEMPT, render
 from trace2skill.simulation.world import read_prompt
@@ -33,6 +34,15 @@ OBVIOUS = 0.3
 _TASK = re.compile(r"<task>\n(.*?)\n</task>", re.DOTALL)
 _TRANSCRIPT = re.compile(r"<transcript>\n(.*)\n</transcript>", re.DOTALL)
 _LOAD = "wb = openpyxl.load_workbook(INPUT)"
+_FORMULA = re.compile(r"""['"]=[A-Z@({+$-]""")
+_RECALCULATE = """
+
+import pathlib
+import subprocess
+profile = "-env:UserInstallation=" + pathlib.Path("recalculated", "profile").resolve().as_uri()
+options = ["--headless", "--convert-to", "xlsx", "--outdir", "recalculated"]
+subprocess.run(["soffice", profile, *options, {output}], check=True)
+pathlib.Path("recalculated", {output}).replace({output})"""
 _READ_BACK = re.compile(r"load_workbook\([^)]*data_only=True\)")
 
 
@@ -43,14 +53,17 @@ class Hypothesis:
     Attributes:
         slugs: Habits that it takes to be omitted.
         repairs: Faulty text and its repair.
+        added: Code that goes to the end of the script.
     """
 
     slugs: tuple[str, ...]
-    repairs: tuple[tuple[str, str], ...]
+    repairs: tuple[tuple[str, str], ...] = ()
+    added: str = ""
 
     def command(self) -> str:
         """The command that writes the fix."""
-        return repair_command(ATTEMPT, FIX, self.repairs)
+        command = repair_command(ATTEMPT, FIX, self.repairs)
+        return f"{command}\ncat >> {FIX} <<'PYTHON'{self.added}\nPYTHON" if self.added else command
 
 
 def analyse_failure(
@@ -69,7 +82,8 @@ def analyse_failure(
         return replies.bash(
             "I look at the script of the attempt and at what it saved.", render(INSPECT_ATTEMPT, output=repr(output))
         )
-    hypotheses = suspect(done[0][1], scale, dice)
+    shown = done[0][1]
+    hypotheses = suspect(shown, scale, dice) if _LOAD in shown else suspect_foreign(shown, output)
     commands = [str(call.arguments.get("command", "")) for call, _ in done]
     if hypotheses and dice.happens(scale.bluffs, "bluffs"):
         return _bluff(hypotheses[0], commands, dice)
@@ -94,6 +108,12 @@ def suspect(code: str, scale: Scale, dice: Dice) -> list[Hypothesis]:
     if _LOAD in code and dice.happens(scale.misdiagnoses, "misdiagnoses"):
         found.insert(0, _wrong_hypothesis(signs, dice))
     return found[:MAX_ATTEMPTS]
+
+
+def suspect_foreign(code: str, output: str) -> list[Hypothesis]:
+    """What an analyst suspects of a script in another style than the simulated agent's, which saved `output`."""
+    added = _RECALCULATE.format(output=repr(output))
+    return [Hypothesis(slugs=("recalculate",), added=added)] if _FORMULA.search(code) else []
 
 
 def _wrong_hypothesis(signs: dict[str, tuple[str, str]], dice: Dice) -> Hypothesis:
@@ -127,6 +147,23 @@ def _submit(hypothesis: Hypothesis, dice: Dice, adds_quirk: float) -> ChatMessag
         "lessons": lessons_on(list(hypothesis.slugs), dice, adds_quirk),
     }
     return replies.call("I submit the fix and what is to be learnt from it.", "submit", arguments)
+
+
+def report_failure(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant:
+    """The error analysis in a single call: what the transcript seems to show. Nothing proves it."""
+    given = replies.given_text(messages)
+    found = _TRANSCRIPT.search(given)
+    transcript = found.group(1) if found else ""
+    dice = Dice((seed, scale.name, "error analyst in a single call", digest(given)))
+    asked = read_asked(given)
+    domain = asked.domain if asked else SPREADSHEET
+    slugs = faulty_habits(transcript, domain) if asked else list(signs_of_defects(transcript))
+    if not slugs or dice.happens(scale.guesses, "guesses"):
+        lessons = [dice.pick(misconceptions(domain), "misconception")]
+    else:
+        lessons = lessons_on(dice.order(slugs, "order")[:1], dice, scale.adds_quirk, domain)
+    causes = [f"{replies.STAMP} The run went wrong here: {lesson['title']}." for lesson in lessons]
+    return replies.structured({"causes": causes, "lessons": lessons})
 
 
 def report_success(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant:

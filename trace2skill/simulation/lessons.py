@@ -29,6 +29,11 @@ def quirks(domain: str = SPREADSHEET) -> tuple[dict[str, str], ...]:
     return tuple(yaml.safe_load(source.read_text(encoding="utf-8")))
 
 
+def misconceptions(domain: str = SPREADSHEET) -> tuple[dict[str, str], ...]:
+    """The one-off lessons that are wrong, or all where none is."""
+    return tuple(quirk for quirk in quirks(domain) if denied_by(quirk["content"], domain)) or quirks(domain)
+
+
 def lessons_on(slugs: list[str], dice: Dice, adds_quirk: float, domain: str = SPREADSHEET) -> list[dict[str, str]]:
     """At most three lessons: one for each habit, and sometimes a one-off."""
     lessons = [habit_lesson(slug, dice, domain) for slug in slugs]

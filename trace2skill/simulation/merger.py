@@ -35,10 +35,13 @@ def merge(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessa
     rows = _rows(question, "edits")
     dice = Dice((seed, scale.name, "merger", digest(question)))
     groups = group_edits(rows)
-    taught = {name for kind, name in groups if kind == "habit"}
+    taught = {name: _support(members) for (kind, name), members in groups.items() if kind == "habit"}
+    denied = {name: _support(members) for (kind, name), members in groups.items() if kind == "against"}
     edits, dropped = [], []
     for (kind, name), members in groups.items():
-        if kind == "against" and name in taught:
+        against = taught.get(name, 0) if kind == "against" else denied.get(name, 0) if kind == "habit" else 0
+        # Of two sides with equal support the habit stays.
+        if against > _support(members) or (against == _support(members) and kind == "against"):
             dropped += [_drop(row, "It contradicts a better supported edit.") for row in members]
         elif (
             kind in ("other", "pair", "against")

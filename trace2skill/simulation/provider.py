@@ -56,6 +56,7 @@ class SimulatedModel(ModelAPI):
         """The next message of whatever role the input makes it."""
         seed = f"{self.seed}/{config.seed}"
         message = await reply(input, tools, config, self.scale, seed, self.folders)
+        message.source = "generate"
         for number, call in enumerate(message.tool_calls or []):
             call.id = f"sim-{len(input)}-{number}-{call.id}"
         read = _length(input) + sum(len(tool.model_dump_json()) for tool in tools)

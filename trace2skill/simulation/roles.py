@@ -9,10 +9,11 @@ from inspect_ai.tool import ToolInfo
 
 from trace2skill.simulation import replies
 from trace2skill.simulation.agent import act
-from trace2skill.simulation.analyst import analyse_failure, report_success
+from trace2skill.simulation.analyst import analyse_failure, report_failure, report_success
 from trace2skill.simulation.answers.agent import answer
 from trace2skill.simulation.answers.asked import read_asked
 from trace2skill.simulation.chance import Dice, digest
+from trace2skill.simulation.drafting import draft
 from trace2skill.simulation.editing import propose_edits
 from trace2skill.simulation.merger import merge, resolve
 from trace2skill.simulation.scales import Scale
@@ -34,6 +35,10 @@ async def reply(
     match schema:
         case "success_report":
             return _sometimes_broken(report_success(messages, scale, seed), question, scale, seed)
+        case "error_report":
+            return _sometimes_broken(report_failure(messages, scale, seed), question, scale, seed)
+        case "skill_draft":
+            return draft(messages)
         case "patch":
             return _sometimes_broken(propose_edits(messages, scale, seed), question, scale, seed)
         case "merge_result" if "<conflicting>" in replies.given_text(messages):

@@ -19,6 +19,7 @@ class Scale:
         notices: Sees a defect while it reads its output back, and repairs it.
         reads_reference: Reads a file that SKILL.md links.
         misdiagnoses: As error analyst, tries a wrong cause first.
+        guesses: As error analyst in a single call, with nothing to try a cause on, names a wrong one.
         bluffs: As error analyst, submits a wrong cause without proof.
         sees_habit: As success analyst, reports a habit that it recognises.
         adds_quirk: As analyst, adds a lesson that concerns this task only.
@@ -36,6 +37,7 @@ class Scale:
     notices: float
     reads_reference: float
     misdiagnoses: float
+    guesses: float
     bluffs: float
     sees_habit: float
     adds_quirk: float
@@ -55,6 +57,7 @@ SCALES = {
         notices=0.35,
         reads_reference=0.35,
         misdiagnoses=0.25,
+        guesses=0.5,
         bluffs=0.15,
         sees_habit=0.65,
         adds_quirk=0.2,
@@ -72,6 +75,7 @@ SCALES = {
         notices=0.5,
         reads_reference=0.7,
         misdiagnoses=0.1,
+        guesses=0.3,
         bluffs=0.05,
         sees_habit=0.7,
         adds_quirk=0.1,

@@ -114,7 +114,12 @@ def _submit(
     return replies.call("I submit this and what is to be learnt from it.", "submit", arguments)
 
 
+def faulty_habits(transcript: str, domain: str) -> list[str]:
+    """Habits whose omission a transcript shows."""
+    return sorted({*read_working(transcript, domain).faults, *code.faults(transcript, domain)})
+
+
 def shown_habits(transcript: str, domain: str) -> dict[str, float]:
     """Habits that a transcript shows, with how remarkable each is."""
-    faulty = {*read_working(transcript, domain).faults, *code.faults(transcript, domain)}
+    faulty = faulty_habits(transcript, domain)
     return {said.slug: 1.0 for said in WORDINGS[domain] if said.slug not in faulty and said.shown().search(transcript)}

@@ -1,0 +1,105 @@
+"""The first half of an evolution: the analyses of all trajectories, and what the gates say of them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from inspect_ai import Task
+from inspect_ai.model import GenerateConfig
+from rich.console import Console
+
+from trace2skill.analysis import CLEAN_RUN, analysis_of, error_analysis, single_call_analysis
+from trace2skill.analysts import Analysis, Limits, ran_clean
+from trace2skill.errors import LogError
+from trace2skill.models import logged_model
+from trace2skill.patch import check_edit
+from trace2skill.proposals import Verdicts, gate
+from trace2skill.replay import lessons_of, replay, unhelpful
+from trace2skill.run import Run
+from trace2skill.trajectory import Trajectories
+
+
+def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdicts]:
+    """Run the analysts, and the gates on what they submitted.
+
+    Args:
+        run: The run.
+        trajectories: What is analysed.
+
+    Returns:
+        The analyses by trajectory, and the verdicts of the gates.
+
+    Raises:
+        LogError: A stage did not finish.
+    """
+    analyses: dict[str, Analysis] = {}
+    clean_runs: dict[str, bool] = {}
+    for _, sample in run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis):
+        name = str(sample.id)
+        if name.endswith(CLEAN_RUN):
+            clean_runs[name.removesuffix(CLEAN_RUN)] = ran_clean(sample) and trajectories.rule.passed(
+                sample.scores or {}
+            )
+        elif analysis := analysis_of(sample):
+            analyses[name] = analysis
+    ordered = [analyses[name] for name in sorted(analyses)]
+    verdicts = Verdicts(clean_runs=clean_runs)
+    if run.config.replays:
+        verdicts = replace(verdicts, unhelpful=_replay(run, trajectories, ordered, verdicts))
+    return ordered, verdicts
+
+
+def _analysis_tasks(run: Run, trajectories: Trajectories) -> list[Task]:
+    """The analysts' tasks. Where the logged task cannot be created, failures are analysed in a single call."""
+    config = run.config
+    tasks: list[Task] = []
+    single = config.analysts == "error-llm"
+    if config.analysts in ("error", "combined") and trajectories.failures:
+        limits = Limits(turns=config.max_turns, tokens=config.analyst_tokens, seconds=config.analyst_seconds)
+        try:
+            tasks.append(error_analysis(trajectories, run.asking, limits))
+        except LogError as error:
+            single = True
+            run.notes.append(f"Failures were analysed in a single call, without a proven fix: {error}")
+            Console(stderr=True, soft_wrap=True, markup=False).print(f"Note: {run.notes[-1]}")
+    if single:
+        tasks.append(single_call_analysis("error-llm", trajectories.failures, run.asking, trajectories.rule))
+    if config.analysts in ("success", "combined") and trajectories.successes:
+        tasks.append(single_call_analysis("success", trajectories.successes, run.asking, trajectories.rule))
+    return tasks
+
+
+def _after_analysis(sample: str) -> Sequence[str]:
+    """A clean run waits for its analysis."""
+    return [sample.removesuffix(CLEAN_RUN)] if sample.endswith(CLEAN_RUN) else []
+
+
+def _replay(run: Run, trajectories: Trajectories, analyses: Sequence[Analysis], verdicts: Verdicts) -> dict[str, str]:
+    """Let the original agent replay each failed task with one lesson alone: the edits that never helped."""
+    config = run.config
+    by_id = {trajectory.id: trajectory for trajectory in trajectories.failures}
+    lessons = [
+        lesson
+        for analysis in analyses
+        if analysis.trajectory in by_id and analysis.patch and not gate(analysis, verdicts)
+        for lesson in lessons_of(
+            by_id[analysis.trajectory],
+            [
+                edit
+                for edit in analysis.patch.edits
+                if edit.id not in analysis.leaks and not check_edit(edit, run.skill)
+            ],
+        )
+    ]
+    if not lessons:
+        return {}
+    headers = dict(zip(trajectories.logs, trajectories.headers, strict=True))
+    tasks = [
+        replay(lessons, headers, run.skill, run.folder / "replay", number=number, seed=config.seed)
+        for number in range(1, config.replays + 1)
+    ]
+    successes: Counter[str] = Counter()
+    agent = logged_model(trajectories.headers[0], GenerateConfig())
+    for _, sample in run.stage("replay", tasks, model=agent):
+        successes[str(sample.id)] += trajectories.rule.passed(sample.scores or {})
+    return unhelpful(lessons, successes, config.replays)

@@ -1,0 +1,222 @@
+"""Selection: several evolved skills, each played on the evolve split, and the best of them kept if it helps there.
+
+The test split is not looked at. A skill that does not beat the initial one where it was made is not worth a test.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from inspect_ai import Task, task_with
+from inspect_ai.log import EvalLog
+from inspect_ai.model import GenerateConfig
+from inspect_ai.util import DisplayType
+from pydantic import BaseModel, ConfigDict
+
+from trace2skill.data import resolve_path
+from trace2skill.errors import SkillError, Trace2SkillError
+from trace2skill.evolve import evolve
+from trace2skill.files import write_atomic
+from trace2skill.logged_task import recreate_task, sample_of
+from trace2skill.models import logged_model, logged_roles, only_model
+from trace2skill.replay import check_replayable
+from trace2skill.run_folder import SIMULATED_TAG, EvolveConfig, Manifest
+from trace2skill.skill import load_skill, save_skill
+from trace2skill.stages import run_stage
+from trace2skill.trajectory import Trajectories, read_trajectories
+
+SELECTION = "selection.json"
+INITIAL = "initial"
+
+
+class Candidate(BaseModel):
+    """A skill as it did on the evolve split."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """`seed-<n>`, or `initial`."""
+    skill: str
+    """Its folder, relative to the output folder; empty for the initial skill."""
+    digest: str
+    """Digest of the skill."""
+    successes: int
+    """Successful runs."""
+    runs: int
+    """Runs with a score."""
+    missing: int
+    """Runs without one: errors and resource limits. They count neither way."""
+
+    @property
+    def accuracy(self) -> float:
+        """Share of successes among the scored runs."""
+        return self.successes / self.runs if self.runs else 0.0
+
+
+class Selection(BaseModel):
+    """The outcome of a selection."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    """Version of this file's form."""
+    simulated: str
+    """The warning that a stand-in model took part; empty otherwise."""
+    initial: Candidate
+    """The initial skill, from the logs themselves where they were made with it."""
+    candidates: tuple[Candidate, ...]
+    """The evolved skills, in the order of their seeds."""
+    chosen: str
+    """Name of the best candidate; empty if none beats the initial skill."""
+
+
+def evolve_seeds(
+    logs: Sequence[str | Path],
+    skill: str | Path,
+    output: str | Path,
+    config: EvolveConfig,
+    seeds: Sequence[int],
+    *,
+    patches: Sequence[str | Path] = (),
+    display: DisplayType | None = None,
+    max_connections: int | None = None,
+) -> dict[str, Manifest]:
+    """Evolve one skill per seed, each in the run folder `<output>/seed-<n>`.
+
+    Returns:
+        The manifests by the folders' names. Running it again resumes.
+
+    Raises:
+        Trace2SkillError: As `evolve` does.
+    """
+    return {
+        f"seed-{seed}": evolve(
+            logs,
+            skill,
+            Path(output) / f"seed-{seed}",
+            config.model_copy(update={"seed": seed}),
+            patches=patches,
+            display=display,
+            max_connections=max_connections,
+        )
+        for seed in seeds
+    }
+
+
+def select_candidate(
+    logs: Sequence[str | Path],
+    skill: str | Path,
+    output: str | Path,
+    manifests: Mapping[str, Manifest],
+    config: EvolveConfig,
+    *,
+    display: DisplayType | None = None,
+    max_connections: int | None = None,
+) -> Selection:
+    """Play every candidate on the logged samples, with the logged task and model, and keep the best.
+
+    The best skill is copied to `<output>/<skill>`; ties go to the first. `<output>/selection.json` has the figures.
+
+    Args:
+        logs: The logs that the skills were evolved from.
+        skill: The initial skill.
+        output: Folder of the candidates' run folders.
+        manifests: The candidates, as `evolve_seeds` returned them.
+        config: What says what success is.
+        display: Inspect's progress display.
+        max_connections: Model calls under way at once.
+
+    Raises:
+        LogError: The logged task cannot be created or takes no skill, or the logs are of several models.
+        SkillError: No candidate beats the initial skill; they are kept in their run folders.
+    """
+    folder = Path(output)
+    logged = _read(logs, config)
+    only_model(logged.headers)
+    check_replayable(logged.headers[0])
+    initial = load_skill(resolve_path(str(skill)))
+    skills = {name: (folder / name / manifest.skill).resolve() for name, manifest in manifests.items()}
+    ran_with_it = all(_skill_digest(header) == initial.digest for header in logged.headers)
+    if not ran_with_it:
+        skills[INITIAL] = resolve_path(str(skill)).resolve()
+    played = _play(logged, skills, folder, config, display, max_connections)
+    digests = {name: manifest.digest for name, manifest in manifests.items()}
+    candidates = {
+        name: _candidate(name, f"{name}/{skills[name].name}", digests[name], played[name]) for name in manifests
+    }
+    before = _candidate(INITIAL, "", initial.digest, [logged] if ran_with_it else played[INITIAL])
+    best = max(candidates.values(), key=lambda row: row.accuracy)
+    chosen = best.name if best.accuracy > before.accuracy else ""
+    selection = Selection(
+        simulated=next(iter(manifests.values())).simulated,
+        initial=before,
+        candidates=tuple(candidates.values()),
+        chosen=chosen,
+    )
+    write_atomic(folder / SELECTION, selection.model_dump_json(indent=2) + "\n")
+    if not chosen:
+        raise SkillError(
+            f"No candidate beats the initial skill on the evolve split ({before.successes} of {before.runs}): "
+            + ", ".join(f"{row.name} {row.successes} of {row.runs}" for row in candidates.values())
+            + f". None was chosen; the candidates are kept in {folder}, the figures in {folder / SELECTION}."
+        )
+    save_skill(load_skill(folder / best.skill), folder, overwrite=True)
+    return selection
+
+
+def _read(logs: Sequence[str | Path], config: EvolveConfig) -> Trajectories:
+    return read_trajectories(logs, scorer=config.scorer, threshold=config.threshold, success=config.success)
+
+
+def _skill_digest(header: EvalLog) -> str:
+    """Digest of the skill that a log's agent had; empty if it had none or it is not there any more."""
+    given = header.eval.task_args.get("skill")
+    try:
+        return load_skill(resolve_path(str(given))).digest if given else ""
+    except Trace2SkillError:
+        return ""
+
+
+def _candidate(name: str, skill: str, digest: str, played: Sequence[Trajectories]) -> Candidate:
+    return Candidate(
+        name=name,
+        skill=skill,
+        digest=digest,
+        successes=sum(len(log.successes) for log in played),
+        runs=sum(len(log.all) for log in played),
+        missing=sum(len(log.excluded) for log in played),
+    )
+
+
+def _play(
+    logged: Trajectories,
+    skills: Mapping[str, Path],
+    folder: Path,
+    config: EvolveConfig,
+    display: DisplayType | None,
+    max_connections: int | None,
+) -> dict[str, list[Trajectories]]:
+    """The logged samples as the logged agent plays them with each of the skills."""
+    tasks: list[Task] = []
+    names: dict[str, str] = {}
+    for name, path in skills.items():
+        for number, (log, header) in enumerate(zip(logged.logs, logged.headers, strict=True), start=1):
+            task = recreate_task(header, skill=str(path))
+            ran = {str(row.sample_id): sample_of(task, row) for row in logged.all if row.log == log}
+            title = f"select_{name}_{number}".replace("-", "_")
+            names[title] = name
+            tasks.append(task_with(task, name=title, dataset=list(ran.values()), epochs=header.eval.config.epochs))
+    header = logged.headers[0]
+    finished = run_stage(
+        tasks,
+        folder / "logs" / "selection",
+        logged_model(header, GenerateConfig()),
+        display=display,
+        max_connections=max_connections,
+        roles=logged_roles(header),
+        tags=(SIMULATED_TAG,) if header.eval.model.startswith("sim/") else (),
+    )
+    played: dict[str, list[Trajectories]] = {name: [] for name in skills}
+    for done in finished:
+        played[names[done.eval.task.rsplit("/", 1)[-1]]].append(_read([done.location], config))
+    return played

@@ -1,0 +1,114 @@
+"""Who plays which part: the models of a run, and how each is asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from inspect_ai.log import EvalLog
+from inspect_ai.model import GenerateConfig, Model, ModelConfig, get_model
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trace2skill.errors import LogError, Trace2SkillError
+
+ANALYST, MERGER = "analyst", "merger"
+"""Inspect model roles of the engine's parts; without them the run's model plays both."""
+
+
+class Profile(BaseModel):
+    """How a model wants to be sampled."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    """Where the values come from."""
+    instruct: GenerateConfig
+    """For agents: many short turns."""
+    thinking: GenerateConfig
+    """For single calls: success analysis, merging."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cast:
+    """The models of a run."""
+
+    main: Model
+    """Plays every part that has no model of its own."""
+    roles: Mapping[str, Model] = field(default_factory=dict)
+    """Models of single parts, those of the logged task's own roles among them."""
+
+    def names(self) -> dict[str, str]:
+        """Name of each part's model; the run's model stands under `model`."""
+        return {"model": str(self.main), **{role: str(model) for role, model in sorted(self.roles.items())}}
+
+
+def bundled_profiles() -> list[str]:
+    """Names of the profiles that come with this package."""
+    return sorted(path.name.removesuffix(".yaml") for path in files("trace2skill").joinpath("profiles").iterdir())
+
+
+def load_profile(name: str) -> Profile:
+    """A bundled profile by name, or one of the user's own by path.
+
+    Raises:
+        Trace2SkillError: There is none, or it cannot be read.
+    """
+    path = Path(name)
+    source = path if path.suffix in (".yaml", ".yml") else files("trace2skill").joinpath("profiles", f"{name}.yaml")
+    try:
+        return Profile.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise Trace2SkillError(
+            f"--profile {name}: no such profile. Name one of {', '.join(bundled_profiles())}, or a YAML file with "
+            "`source`, `instruct` and `thinking`."
+        ) from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        raise Trace2SkillError(f"--profile {name} cannot be read: {error}") from error
+
+
+def open_model(name: str, config: GenerateConfig, option: str) -> Model:
+    """A model by name, as the user gave it to an option.
+
+    Raises:
+        Trace2SkillError: There is no such model, or its provider cannot start.
+    """
+    try:
+        return get_model(name, config=config)
+    except ValueError as error:
+        raise Trace2SkillError(f"{option} {name}: {error}") from error
+
+
+def logged_model(header: EvalLog, config: GenerateConfig) -> Model:
+    """The model that a log evaluated, with the settings that it was run with.
+
+    Args:
+        header: The log.
+        config: Settings that differ, such as the seed.
+    """
+    logged = header.eval
+    merged = logged.model_generate_config.merge(header.plan.config).merge(config)
+    return get_model(logged.model, config=merged, base_url=logged.model_base_url, **logged.model_args)
+
+
+def logged_roles(header: EvalLog) -> dict[str, Model]:
+    """The models in the roles of a logged task, such as its grader."""
+    roles = header.eval.model_roles or {}
+    # A role bound to several models is one that scorers read as a whole; the first stands for it.
+    return {role: _role_model(config[0] if isinstance(config, list) else config) for role, config in roles.items()}
+
+
+def only_model(headers: tuple[EvalLog, ...]) -> str:
+    """The name of the model that all logs evaluated.
+
+    Raises:
+        LogError: They are of several models.
+    """
+    names = sorted({header.eval.model for header in headers})
+    if len(names) > 1:
+        raise LogError(f"The logs are of several models ({', '.join(names)}); say which one analyses with --model.")
+    return names[0]
+
+
+def _role_model(config: ModelConfig) -> Model:
+    return get_model(config.model, config=config.config, base_url=config.base_url, **config.args)
