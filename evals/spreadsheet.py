@@ -56,6 +56,7 @@ TEST_CASE = re.compile(r"(\d+)_.*_input *\.xlsx")
 """Input workbook of a test case in the full set; three have a blank before the dot."""
 
 PREVIEW_ROWS = 5
+DAMAGED = "damaged"
 SHOWN_MISMATCHES = 10
 
 SYSTEM_PROMPT = """\
@@ -120,9 +121,11 @@ def spreadsheet(
     return Task(
         dataset=samples,
         metrics=[soft(), hard(), accuracy(), stderr(cluster="task")] if by_case else None,
+        setup=refuse_damaged(),
         solver=skill_agent(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns),
         scorer=cell_comparison(dataset, rules),
         sandbox=resolve_sandbox(sandbox),
+        continue_on_fail=True,
         version="1-A",
     )
 
@@ -197,10 +200,14 @@ def record_to_sample(
     # The blank in three of the names would only be a trap for commands.
     name = workbook.name.replace(" .xlsx", ".xlsx")
     output = f"{case}_{record['id']}_output.xlsx"
+    try:
+        shown, damaged = preview(workbook), {}
+    except DataError as error:
+        shown, damaged = "", {DAMAGED: str(error)}
     prompt = TASK_PROMPT.format(
         instruction=record["instruction"],
         input=name,
-        preview=preview(workbook),
+        preview=shown,
         instruction_type=record["instruction_type"],
         answer_position=record["answer_position"],
         output=output,
@@ -216,8 +223,21 @@ def record_to_sample(
             "answer_sheet": record.get("answer_sheet"),
             "input": name,
             "output": output,
+            **damaged,
         },
     )
+
+
+@solver
+def refuse_damaged() -> Solver:
+    """Fails a sample whose workbook cannot be read: an error in the log, which stops no other sample."""
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        if DAMAGED in state.metadata:
+            raise DataError(state.metadata[DAMAGED])
+        return state
+
+    return solve
 
 
 def find_workbook(folder: Path, kind: Literal["init", "golden"]) -> Path:

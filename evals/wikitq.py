@@ -131,6 +131,7 @@ def wikitq(
         solver=agent,
         scorer=denotation(),
         sandbox=resolve_sandbox(sandbox) if format == "workbook" else None,
+        continue_on_fail=True,
         version="1-A",
     )
 

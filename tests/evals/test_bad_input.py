@@ -114,6 +114,20 @@ def test_a_damaged_reference_workbook_is_an_error_of_its_sample(tmp_path: Path) 
     assert score(samples["9012"]).value == "I"
 
 
+def test_a_damaged_input_workbook_is_an_error_of_its_sample(tmp_path: Path) -> None:
+    folder = tmp_path / "sample"
+    shutil.copytree(bundled("tasks/sample/spreadsheet"), folder)
+    (folder / "spreadsheet/9011/1_9011_init.xlsx").write_bytes(b"half a download")
+    task = spreadsheet.spreadsheet(dataset=str(folder), split="evolve", sandbox="local")
+    task.dataset = task.dataset.filter(lambda sample: sample.id in ("9011", "9012"))
+    _, samples = run(task, spreadsheet.unchanged(), tmp_path, status="error")
+
+    assert samples["9011"].error
+    assert "1_9011_init.xlsx" in samples["9011"].error.message
+    assert not samples["9011"].scores
+    assert score(samples["9012"]).value == "I"
+
+
 @solver
 def says(text: str) -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:

@@ -139,7 +139,7 @@ def test_blame_of_the_best_supported(cli: Cli, run: Path) -> None:
 
 
 def test_what_is_simulated_says_so_to_people(cli: Cli, tmp_path: Path) -> None:
-    write(tmp_path / "run", RECORD.model_copy(update={"model": "sim/large"}))
+    write(tmp_path / "run", RECORD.model_copy(update={"models": {"model": "sim/large"}}))
 
     for options in ((), ("--top", 1)):
         assert cli("blame", tmp_path / "run", *options).output.splitlines()[0] == SIMULATED
