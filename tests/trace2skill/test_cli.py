@@ -247,56 +247,8 @@ def test_settings_out_of_range_are_usage_errors(
     assert not (tmp_path / "run").exists()
 
 
-def test_check_says_valid_or_what_is_wrong(cli: Cli, skill: Path) -> None:
-    assert cli("skill", "check", skill).output == f"{skill}: skill 'adding' is valid (1 files, 14 lines in SKILL.md).\n"
-
-    main_file = skill / "SKILL.md"
-    main_file.write_text(main_file.read_text() + "- See references/gone.md\n" + "x\n" * 500)
-    result = cli("skill", "check", skill)
-
-    assert result.exit_code == 1
-    assert len(result.output.splitlines()) == 2
-    assert "515 lines, must stay under 500" in result.output
-    assert "links to references/gone.md" in result.output
-
-
 def test_check_of_nothing_is_refused(cli: Cli, tmp_path: Path) -> None:
     refused(cli("skill", "check", tmp_path / "gone"), "it does not exist")
-
-
-def test_diff_shows_sections_then_lines(cli: Cli, skill: Path, tmp_path: Path) -> None:
-    evolve(cli, skill, write_patches(tmp_path / "patches.jsonl", GOOD))
-    result = cli("skill", "diff", skill, tmp_path / "run")
-
-    assert result.exit_code == 0
-    assert result.output.splitlines()[0] == "changed  SKILL.md: Adding > Reading (+1 -0)"
-    assert "\n+- Read to the last line, since a total without it is wrong.\n" in result.output
-    assert cli("skill", "diff", skill, skill).output == "The skills are the same.\n"
-
-
-def test_blame_shows_every_line_with_its_trajectories(cli: Cli, skill: Path, tmp_path: Path) -> None:
-    evolve(cli, skill, write_patches(tmp_path / "patches.jsonl", GOOD, trajectories=6))
-    lines = cli("skill", "blame", tmp_path / "run").output.splitlines()
-    rows = [json.loads(line) for line in cli("skill", "blame", tmp_path / "run", "--json").output.splitlines()]
-
-    evolved = load_skill(tmp_path / "run").lines("SKILL.md")
-    assert len(lines) == len(rows) == len(evolved)
-    [line] = [line for line in lines if "Read to the last line" in line]
-    assert line.split()[:3] == ["6", "a.1", "a,b,c,d..."]
-    assert tuple(row["text"] for row in rows) == evolved
-    [row] = [row for row in rows if row["edit"]]
-    assert row == {
-        "file": "SKILL.md",
-        "number": evolved.index(row["text"]) + 1,
-        "text": GOOD["content"],
-        "edit": "a.1",
-        "support_count": 6,
-        "support": list("abcdef"),
-    }
-
-
-def test_blame_of_a_plain_skill_is_refused(cli: Cli, skill: Path) -> None:
-    refused(cli("skill", "blame", skill), "no provenance.json", "trace2skill evolve")
 
 
 def test_compare_prints_a_table_and_writes_json(cli: Cli, adding_logs: Path, better_logs: Path, tmp_path: Path) -> None:
@@ -357,3 +309,67 @@ def test_help_and_version_need_no_logs(cli: Cli) -> None:
     assert cli("--version").exit_code == 0
     for command in ("evolve", "compare", "skill"):
         assert cli(command, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("--verify", "replay"), "is not replay:K"),
+        (("--verify", "replay:0"), "is not replay:K"),
+        (("--seeds", "1,x"), "is no list of numbers"),
+        (("--seeds", "1,1"), "names a seed twice"),
+        (("--analysts", "errors"), "'errors' is not one of"),
+    ],
+)
+def test_options_that_make_no_sense_are_usage_errors(
+    cli: Cli, adding_logs: Path, skill: Path, tmp_path: Path, options: tuple[str, str], part: str
+) -> None:
+    result = cli("evolve", adding_logs, "--skill", skill, "--output", tmp_path / "run", *options)
+
+    assert result.exit_code == 2
+    assert part in result.output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("--profile", "gpt"), "no such profile. Name one of gemma-4, qwen3.5"),
+        (("--prompts", "nowhere"), "no such folder"),
+        (("--analyst-model", "sim/tiny"), "there is no sim/tiny"),
+        (("--success", "total ="), "is no expression"),
+        (("--success", "total == 1"), "'total' is undefined. The scores are total_is_right = "),
+        (("--success", "total_is_right == 1", "--scorer", "total_is_right"), "Leave one out"),
+        (("--verify", "replay:2"), "need a logged task with the argument `skill`"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_before_anything_is_run(
+    cli: Cli, adding_logs: Path, skill: Path, tmp_path: Path, options: tuple[str, ...], part: str
+) -> None:
+    refused(cli("evolve", adding_logs, "--skill", skill, "--output", tmp_path / "run", *options), part)
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_needs_no_output_and_runs_nothing(cli: Cli, adding_logs: Path, skill: Path) -> None:
+    result = cli("evolve", adding_logs, "--skill", skill, "--plan")
+
+    assert result.exit_code == 0, result.output
+    assert "nothing was run" in result.output
+    assert cli("evolve", adding_logs, "--skill", skill).exit_code == 2
+
+
+def test_what_was_withheld_is_listed_with_its_reason(cli: Cli, skill: Path, tmp_path: Path) -> None:
+    shared = write_patches(tmp_path / "patches.jsonl", GOOD)
+    single = {"op": "append_to_section", "file": "SKILL.md", "target": "## Writing", "content": "- Count digits."}
+    with shared.open("a") as file:
+        file.write(json.dumps({"trajectory_id": "z", "edits": [single]}) + "\n")
+    evolve(cli, skill, shared)
+
+    result = cli("evolve", "--show-withheld", tmp_path / "run")
+
+    assert result.exit_code == 0, result.output
+    first, second = result.output.splitlines()
+    assert first == "1 x support 1 is below 2, the least for SKILL.md"
+    assert second.split() == ["1", "z.1", "append_to_section", "SKILL.md:", "-", "Count", "digits."]
+    refused(cli("evolve", "--show-withheld", tmp_path), "no ledger.jsonl here")
