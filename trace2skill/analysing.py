@@ -14,8 +14,9 @@ from trace2skill.errors import LogError
 from trace2skill.models import logged_model
 from trace2skill.patch import check_edit
 from trace2skill.proposals import Verdicts, gate
-from trace2skill.replay import lessons_of, replay, unhelpful
+from trace2skill.replay import Lesson, lessons_of, replay, unhelpful
 from trace2skill.run import Run
+from trace2skill.skill import Skill
 from trace2skill.trajectory import Trajectories
 
 
@@ -37,9 +38,8 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
     for _, sample in run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis):
         name = str(sample.id)
         if name.endswith(CLEAN_RUN):
-            clean_runs[name.removesuffix(CLEAN_RUN)] = ran_clean(sample) and trajectories.rule.passed(
-                sample.scores or {}
-            )
+            passed = trajectories.rule.passed(sample.scores or {})
+            clean_runs[name.removesuffix(CLEAN_RUN)] = ran_clean(sample) and passed
         elif analysis := analysis_of(sample):
             analyses[name] = analysis
     ordered = [analyses[name] for name in sorted(analyses)]
@@ -76,30 +76,27 @@ def _after_analysis(sample: str) -> Sequence[str]:
 
 def _replay(run: Run, trajectories: Trajectories, analyses: Sequence[Analysis], verdicts: Verdicts) -> dict[str, str]:
     """Let the original agent replay each failed task with one lesson alone: the edits that never helped."""
-    config = run.config
-    by_id = {trajectory.id: trajectory for trajectory in trajectories.failures}
-    lessons = [
-        lesson
-        for analysis in analyses
-        if analysis.trajectory in by_id and analysis.patch and not gate(analysis, verdicts)
-        for lesson in lessons_of(
-            by_id[analysis.trajectory],
-            [
-                edit
-                for edit in analysis.patch.edits
-                if edit.id not in analysis.leaks and not check_edit(edit, run.skill)
-            ],
-        )
-    ]
+    lessons = _to_replay(run.skill, trajectories, [row for row in analyses if not gate(row, verdicts)])
     if not lessons:
         return {}
     headers = dict(zip(trajectories.logs, trajectories.headers, strict=True))
     tasks = [
-        replay(lessons, headers, run.skill, run.folder / "replay", number=number, seed=config.seed)
-        for number in range(1, config.replays + 1)
+        replay(lessons, headers, run.skill, run.folder / "replay", number=number, seed=run.config.seed)
+        for number in range(1, run.config.replays + 1)
     ]
     successes: Counter[str] = Counter()
     agent = logged_model(trajectories.headers[0], GenerateConfig())
     for _, sample in run.stage("replay", tasks, model=agent):
         successes[str(sample.id)] += trajectories.rule.passed(sample.scores or {})
-    return unhelpful(lessons, successes, config.replays)
+    return unhelpful(lessons, successes, run.config.replays)
+
+
+def _to_replay(skill: Skill, trajectories: Trajectories, admitted: Sequence[Analysis]) -> list[Lesson]:
+    """The lessons from failures that could be used."""
+    failures = {trajectory.id: trajectory for trajectory in trajectories.failures}
+    lessons: list[Lesson] = []
+    for analysis in admitted:
+        if analysis.trajectory in failures and analysis.patch:
+            edits = [row for row in analysis.patch.edits if row.id not in analysis.leaks and not check_edit(row, skill)]
+            lessons += lessons_of(failures[analysis.trajectory], edits)
+    return lessons
