@@ -22,7 +22,6 @@ from statistics import fmean
 from typing import Any, Literal, get_args
 
 import anyio
-import anyio.to_thread
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.scorer import (
@@ -46,6 +45,7 @@ from python_calamine import CalamineWorkbook
 from evals.agent import SkillMode, skill_agent
 from evals.data import Split, check_choice, dataset_folder, split_ids
 from evals.graders.spreadsheetbench import Comparison, Rules, compare_workbooks
+from evals.graders.worker import COMPARISONS
 from evals.sandbox.select import resolve_sandbox
 from trace2skill.errors import DataError
 
@@ -342,7 +342,7 @@ def cell_comparison(dataset: str, rules: Rules) -> Scorer:
             return Score(value=INCORRECT, explanation=f"The output workbook {output} was not written.")
         except (IsADirectoryError, PermissionError, OutputLimitExceededError) as error:
             return Score(value=INCORRECT, explanation=f"The output {output} is no readable workbook: {error!r}.")
-        comparison = await anyio.to_thread.run_sync(
+        comparison = await COMPARISONS.run(
             compare_workbooks,
             folder / target.text,
             produced,

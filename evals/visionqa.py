@@ -10,7 +10,6 @@ A log holds the page of every question unless `--no-log-images` leaves the pages
 """
 
 import base64
-import functools
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -18,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from statistics import fmean
 from typing import Annotated, Any, Literal
 
-import anyio.to_thread
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ContentImage, ContentText, ModelOutput
@@ -43,9 +41,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from evals.agent import SkillMode, skill_agent, skill_answer
 from evals.data import Split, dataset_folder, split_ids
 from evals.graders.anls import THRESHOLD, Rules, anls
+from evals.graders.worker import COMPARISONS
 from evals.sandbox.select import resolve_sandbox
 from trace2skill.data import resolve_path
 from trace2skill.errors import DataError
+
+LONG = 20_000
+"""Characters of an answer from which on judging it takes a process of its own."""
 
 VARIANTS = {"docvqa": "docvqa"}
 """Published datasets, and their folders below the data folder."""
@@ -365,8 +367,10 @@ def document_answer(rules: Rules) -> Scorer:
                 return _verdict(0.0, "", f"{output} was not written.")
             except (UnicodeDecodeError, OutputLimitExceededError) as error:
                 return _verdict(0.0, "", f"{output} is not a text file with an answer: {error}")
-        judge = functools.partial(anls, answer, list(target), rules=rules)
-        similarity = await anyio.to_thread.run_sync(judge)
+        if len(answer) > LONG:
+            similarity = await COMPARISONS.run(anls, answer, list(target), rules=rules)
+        else:
+            similarity = anls(answer, list(target), rules=rules)
         return _verdict(similarity, answer, f"ANLS {similarity:.3f}; an answer is right from {THRESHOLD} on.")
 
     return score

@@ -22,19 +22,17 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import OutputLimitExceededError, sandbox
 
 from evals.agent import SkillMode, skill_agent, skill_answer
+from evals.answer_items import judge
 from evals.data import dataset_folder, split_ids
-from evals.graders.wikitq import check_denotation
+from evals.graders.worker import COMPARISONS
 from evals.sandbox.select import resolve_sandbox
 from evals.table_workbook import (
     ANSWER_SHEET,
     TABLE_SHEET,
-    Answer,
     Table,
     fill_answers,
-    read_answers,
     read_table,
     table_workbook,
-    uncalculated_formulas,
 )
 from trace2skill.data import resolve_path
 from trace2skill.errors import DataError
@@ -52,8 +50,8 @@ OWN_QUESTIONS = "questions"
 """Question file of a dataset that lists its splits in `splits.json`."""
 
 PREVIEW_ROWS = 5
-SHOWN_ITEMS = 30
-SHOWN_CHARACTERS = 80
+LONG = 20_000
+"""Characters of a message from which on judging it takes a process of its own."""
 
 WORKBOOK_SYSTEM_PROMPT = """\
 You are a spreadsheet expert who answers questions about tables by running Python and shell commands in a sandbox.
@@ -91,8 +89,6 @@ TEXT_PROMPT = """\
 ### table
 Tab-separated, with \\n for a line break in a cell:
 {table}"""
-
-_ANSWER_LINE = re.compile(r"^[ \t*_#]*ANSWER:[*_]*(?P<rest>.*)$", re.IGNORECASE | re.MULTILINE)
 
 
 @task
@@ -322,36 +318,10 @@ def denotation() -> Scorer:
                 return Score(value=INCORRECT, explanation=f"The output workbook {output} was not written.")
             except OutputLimitExceededError as error:
                 return Score(value=INCORRECT, explanation=f"The output workbook {output} is too large: {error}")
-        return await anyio.to_thread.run_sync(judge, produced, list(target), state.metadata["target_canon"])
+        arguments = (produced, list(target), state.metadata["target_canon"])
+        heavy = isinstance(produced, bytes) or len(produced) > LONG
+        verdict = await COMPARISONS.run(judge, *arguments) if heavy else judge(*arguments)
+        value = CORRECT if verdict.right else INCORRECT
+        return Score(value=value, answer=verdict.answer or None, explanation=verdict.explanation)
 
     return score
-
-
-def judge(produced: str | bytes, values: Sequence[str], canon: Sequence[str]) -> Score:
-    """The verdict on a workbook or a message."""
-    answer = read_answers(produced) if isinstance(produced, bytes) else read_message(produced)
-    if answer.problem:
-        return Score(value=INCORRECT, explanation=answer.problem)
-    if check_denotation(values, canon, answer.items):
-        return Score(value=CORRECT, answer=listed(answer.items), explanation="Every answer item matches.")
-    explanation = f"Expected {listed(values)}, got {listed(answer.items)}."
-    if isinstance(produced, bytes) and (cells := uncalculated_formulas(produced)):
-        explanation += f" Formulas without a saved value read as empty: {', '.join(cells[:SHOWN_ITEMS])}."
-    return Score(value=INCORRECT, answer=listed(answer.items), explanation=explanation)
-
-
-def read_message(text: str) -> Answer:
-    """The answer items of a message: what stands on the last line that says `ANSWER:` and on the lines below it."""
-    marked = list(_ANSWER_LINE.finditer(text))
-    if not marked:
-        return Answer(problem="The message has no line that says ANSWER:.")
-    lines = [marked[-1]["rest"], *text[marked[-1].end() :].splitlines()]
-    return Answer(items=tuple(filter(None, map(str.strip, lines))))
-
-
-def listed(items: Sequence[str]) -> str:
-    """Items in words, cut short: `2 items: 'a', 'b'`."""
-    shown = [repr(item if len(item) <= SHOWN_CHARACTERS else f"{item[:SHOWN_CHARACTERS]}…") for item in items]
-    more = [f"{len(items) - SHOWN_ITEMS} more"] if len(items) > SHOWN_ITEMS else []
-    noun = "item" if len(items) == 1 else "items"
-    return f"{len(items)} {noun}: {', '.join(shown[:SHOWN_ITEMS] + more)}" if items else "no items"

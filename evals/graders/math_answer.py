@@ -3,24 +3,18 @@ r"""Final answers of mathematical problems: found in a message, compared by valu
 DAPO-Math and AIME publish answers but no comparison code, so the rule is this project's. Numbers are compared exactly.
 Other expressions are left to math-verify (https://github.com/huggingface/Math-Verify), which is built on sympy and
 can run for ever on an answer such as `9^{9^{9}}`. It runs in a process of its own that the kernel ends when its time is
-up; the process is kept for the next answer, because importing sympy takes seconds. Run as a script, this module is
-that process.
+up.
 """
 
 import atexit
-import contextlib
-import json
 import logging
-import os
 import re
 import resource
 import signal
-import subprocess
-import sys
-import threading
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import IO
+
+from evals.graders.worker import WorkerEndedError, Workers
 
 SEARCHED = 200_000
 """Characters at the end of a message in which its answer is looked for."""
@@ -39,10 +33,6 @@ WALL_SECONDS = 60
 """Limits of one comparison by math-verify. CPU time decides, so that a busy machine does not change verdicts."""
 
 MEMORY_BYTES = 4 * 1024**3
-
-WORKERS = min(4, os.cpu_count() or 1)
-
-WORKER_FAILED = 70
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,8 +240,9 @@ def _value(match: re.Match[str]) -> str | None:
 
 # --- math-verify in a process of its own ----------------------------------------------------------------------------
 
-_idle: list[subprocess.Popen[str]] = []
-_slots = threading.BoundedSemaphore(WORKERS)
+WORKERS = Workers()
+
+atexit.register(WORKERS.stop)
 
 
 def compare_expressions(prediction: str, target: str, seconds: float = CPU_SECONDS) -> Verdict:
@@ -263,83 +254,25 @@ def compare_expressions(prediction: str, target: str, seconds: float = CPU_SECON
         seconds: CPU time it may take.
 
     Raises:
-        RuntimeError: The comparing process cannot be run, or something other than the answer ended it.
+        RuntimeError: math-verify cannot be imported, or something other than the answer ended the comparing process.
     """
-    with _slots:
-        worker = _take_worker()
-        line = _ask(worker, json.dumps([prediction, target, seconds]))
-        if line:
-            _idle.append(worker)
-            return Verdict(**json.loads(line))
-        status = _reap(worker)
-    if status == WORKER_FAILED:
-        raise RuntimeError("math-verify cannot be imported. Install it: pip install math-verify")
-    if status == -signal.SIGPROF:
-        return Verdict(same=False, reason=f"Comparing {shortened(prediction)!r} took more than {seconds:g} s.")
-    if status in (-signal.SIGSEGV, -signal.SIGABRT):
-        return Verdict(same=False, reason=f"Comparing {shortened(prediction)!r} crashed math-verify.")
-    raise RuntimeError(f"The process that compares {shortened(prediction)!r} ended with status {status}.")
-
-
-def _ask(worker: subprocess.Popen[str], question: str) -> str:
-    """The worker's reply, or nothing if it has ended."""
-    reading, writing = _pipes(worker)
     try:
-        writing.write(question + "\n")
-        writing.flush()
-        return reading.readline()
-    except BrokenPipeError:
-        return ""
-    except BaseException:  # an interrupt: the worker would answer the wrong question next
-        worker.kill()
-        _reap(worker)
+        return WORKERS.call(limited_comparison, prediction, target, seconds)
+    except WorkerEndedError as error:
+        if error.status == -signal.SIGPROF:
+            return Verdict(same=False, reason=f"Comparing {shortened(prediction)!r} took more than {seconds:g} s.")
+        if error.status in (-signal.SIGSEGV, -signal.SIGABRT):
+            return Verdict(same=False, reason=f"Comparing {shortened(prediction)!r} crashed math-verify.")
         raise
+    except ImportError as error:
+        raise RuntimeError("math-verify cannot be imported. Install it: pip install math-verify") from error
 
 
-def _take_worker() -> subprocess.Popen[str]:
-    with contextlib.suppress(IndexError):
-        while True:
-            worker = _idle.pop()
-            if worker.poll() is None:
-                return worker
-            _reap(worker)
-    # -P: this file's folder must not come before the standard library.
-    command = [sys.executable, "-P", __file__]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"
-    )
-
-
-def _pipes(worker: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
-    if worker.stdout is None or worker.stdin is None:
-        raise RuntimeError("The comparing process has no pipes.")
-    return worker.stdout, worker.stdin
-
-
-def _reap(worker: subprocess.Popen[str]) -> int:
-    """Close the pipes, which ends a waiting worker, and take its exit status."""
-    reading, writing = _pipes(worker)
-    with contextlib.suppress(BrokenPipeError):
-        writing.close()
-    reading.close()
-    return worker.wait()
-
-
-@atexit.register
-def stop_workers() -> None:
-    """End the idle workers."""
-    while _idle:
-        _reap(_idle.pop())
-
-
-def _serve() -> None:
-    """Answer comparisons, one JSON line each, until the input ends; the kernel ends this process at the limits."""
+def limited_comparison(prediction: str, target: str, seconds: float) -> Verdict:
+    """What `compare_expressions` has a process do: past its limits, the kernel ends that process."""
     logging.disable()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    try:
-        from math_verify import LatexExtractionConfig, parse, verify
-    except ImportError:
-        sys.exit(WORKER_FAILED)
+    from math_verify import LatexExtractionConfig, parse, verify
 
     def read(answer: str) -> list[object]:
         # Only the LaTeX grammar: math-verify's other one hands text to sympy's parse_expr, which evaluates code.
@@ -348,25 +281,16 @@ def _serve() -> None:
         found = parse(rf"\boxed{{{answer}}}", config, "no_fallback", parsing_timeout=None, raise_on_error=True)
         return list(found)
 
-    def judge(prediction: str, target: str) -> Verdict:
-        try:
-            given, wanted = read(prediction), read(target)
-            if not given:
-                return Verdict(same=False, reason=f"{shortened(prediction)!r} cannot be read as mathematics.")
-            same = bool(verify(wanted, given, timeout_seconds=None, raise_on_error=True))
-        except Exception as error:  # of sympy's making, and so an answer without a value
-            return Verdict(same=False, reason=f"Comparing {shortened(prediction)!r} failed: {type(error).__name__}.")
-        return Verdict(same=same, reason=f"The answer {'equals' if same else 'differs from'} the target (math-verify).")
-
-    for line in sys.stdin:
-        prediction, target, seconds = json.loads(line)
-        signal.setitimer(signal.ITIMER_PROF, seconds)
-        signal.alarm(WALL_SECONDS)
-        verdict = judge(prediction, target)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.alarm(WALL_SECONDS)
+    try:
+        given, wanted = read(prediction), read(target)
+        if not given:
+            return Verdict(same=False, reason=f"{shortened(prediction)!r} cannot be read as mathematics.")
+        same = bool(verify(wanted, given, timeout_seconds=None, raise_on_error=True))
+    except Exception as error:  # of sympy's making, and so an answer without a value
+        return Verdict(same=False, reason=f"Comparing {shortened(prediction)!r} failed: {type(error).__name__}.")
+    finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
-        print(json.dumps({"same": verdict.same, "reason": verdict.reason}), flush=True)
-
-
-if __name__ == "__main__":
-    _serve()
+    return Verdict(same=same, reason=f"The answer {'equals' if same else 'differs from'} the target (math-verify).")

@@ -16,7 +16,7 @@ from inspect_ai.model import Model, ModelOutput, ModelUsage, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from rapidfuzz import fuzz
 
-from evals.graders.math_answer import compare_expressions, same_value, stop_workers
+from evals.graders.math_answer import WORKERS, compare_expressions, same_value
 from evals.math_reasoning import (
     DAPO_SHA256,
     SYSTEM_PROMPTS,
@@ -138,7 +138,7 @@ async def test_absurd_answers_do_not_hold_up_the_event_loop() -> None:
         verdicts.append(await anyio.to_thread.run_sync(compare_expressions, "9^{9^{9^{9}}}", "5", 0.5))
         group.cancel_scope.cancel()
 
-    stop_workers()
+    WORKERS.stop()
     assert not any(verdict.same for verdict in verdicts)
     assert sorted(delays)[len(delays) * 99 // 100] < 0.05
 

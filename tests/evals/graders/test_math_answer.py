@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.graders import math_answer
-from evals.graders.math_answer import compare_answers, compare_expressions, extract_answer, same_value, stop_workers
+from evals.graders.math_answer import WORKERS, compare_answers, compare_expressions, extract_answer, same_value
+from evals.graders.worker import PROCESSES
 
 
 @pytest.fixture(autouse=True, scope="module")
 def no_workers_left() -> Iterator[None]:
     yield
-    stop_workers()
+    WORKERS.stop()
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,6 @@ def test_a_process_is_kept_and_threads_share_them() -> None:
         found = list(pool.map(same_value, [rf"\sqrt{{{n * n}}}" for n in range(20)], map(str, range(20))))
 
     assert all(found)
-    assert 1 <= len(math_answer._idle) <= math_answer.WORKERS
-    stop_workers()
-    assert not math_answer._idle
+    assert 1 <= len(WORKERS.idle) <= PROCESSES
+    WORKERS.stop()
+    assert not WORKERS.idle

@@ -5,7 +5,7 @@ from typing import Any
 
 from inspect_ai.dataset import Sample
 
-from evals import math_reasoning, visionqa, wikitq
+from evals import answer_items, math_reasoning, visionqa, wikitq
 from evals.graders.anls import THRESHOLD, anls
 from trace2skill.simulation.answers.agent import study
 from trace2skill.simulation.answers.asked import Asked, read_asked
@@ -43,7 +43,7 @@ def passes(domain: str, sample: Sample, produced: str | bytes) -> bool:
     """The grader's verdict on a message, or on what was written to the output file."""
     judge: dict[str, Callable[[Any], bool]] = {
         WIKITQ: lambda given: (
-            wikitq.judge(given, list(sample.target), (sample.metadata or {})["target_canon"]).value == "C"
+            answer_items.judge(given, list(sample.target), (sample.metadata or {})["target_canon"]).right
         ),
         VISIONQA: lambda given: all(
             anls(visionqa.final_answer(given), list(sample.target), rules=rules) >= THRESHOLD

@@ -1,0 +1,170 @@
+"""Heavy comparisons in processes of their own, so that neither the event loop nor other threads wait for them.
+
+A process is kept for the next call, because importing openpyxl or sympy takes its time. It imports what it is asked to
+call and nothing else: unlike `multiprocessing`, it does not run the caller's main module again, which in a user's
+script may start an evaluation. Run as a script, this module is that process.
+"""
+
+import atexit
+import contextlib
+import importlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import IO, ParamSpec, TypeVar
+
+import anyio.to_thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PROCESSES = max(1, min(4, (os.cpu_count() or 1) // 2))
+"""Processes of one pool: few, since a comparison takes milliseconds and a process seconds to start."""
+
+
+class WorkerEndedError(RuntimeError):
+    """A process ended in the middle of a call."""
+
+    def __init__(self, what: str, status: int) -> None:
+        super().__init__(f"The process that ran {what} ended with status {status}. Is the machine out of memory?")
+        self.status = status
+        """Exit status; of a signal, its negative number."""
+
+
+class Workers:
+    """Processes that call functions of importable modules, at most `PROCESSES` at once."""
+
+    def __init__(self) -> None:
+        self.idle: list[subprocess.Popen[bytes]] = []
+        self._slots = threading.BoundedSemaphore(PROCESSES)
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in a process. It blocks, but leaves the interpreter to others.
+
+        Args:
+            function: A function at the top level of a module.
+            args: Its arguments, which must be picklable, as must be what it returns or raises.
+            kwargs: Likewise.
+
+        Raises:
+            WorkerEndedError: The process ended before it answered.
+            Exception: Whatever the function raised.
+        """
+        question = pickle.dumps((function.__module__, function.__qualname__, args, kwargs))
+        with self._slots:
+            worker = self._take()
+            answer = _ask(worker, question)
+            if answer:
+                self.idle.append(worker)
+            else:
+                raise WorkerEndedError(function.__qualname__, _reap(worker))
+        returned, value = pickle.loads(answer)
+        if not returned:
+            raise value
+        return value  # type: ignore[no-any-return]  # what the function returned
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`call`, for the event loop."""
+        return await anyio.to_thread.run_sync(partial(self.call, function, *args, **kwargs))
+
+    def stop(self) -> None:
+        """End the idle processes."""
+        while self.idle:
+            _reap(self.idle.pop())
+
+    def _take(self) -> subprocess.Popen[bytes]:
+        with contextlib.suppress(IndexError):
+            while True:
+                worker = self.idle.pop()
+                if worker.poll() is None:
+                    return worker
+                _reap(worker)
+        # -P: this file's folder must not come before the standard library.
+        command = [sys.executable, "-P", __file__]
+        paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+
+
+def _ask(worker: subprocess.Popen[bytes], question: bytes) -> bytes:
+    """The process's answer, or nothing if it has ended."""
+    reading, writing = _pipes(worker)
+    try:
+        _write(writing, question)
+        return _read(reading)
+    except BrokenPipeError:
+        return b""
+    except BaseException:  # an interrupt: the process would answer the wrong question next
+        worker.kill()
+        _reap(worker)
+        raise
+
+
+def _reap(worker: subprocess.Popen[bytes]) -> int:
+    """Close the pipes, which ends a waiting process, and take its exit status."""
+    reading, writing = _pipes(worker)
+    with contextlib.suppress(BrokenPipeError):
+        writing.close()
+    reading.close()
+    return worker.wait()
+
+
+def _pipes(worker: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
+    if worker.stdout is None or worker.stdin is None:
+        raise RuntimeError("The process has no pipes.")
+    return worker.stdout, worker.stdin
+
+
+def _write(stream: IO[bytes], message: bytes) -> None:
+    stream.write(len(message).to_bytes(8, "big") + message)
+    stream.flush()
+
+
+def _read(stream: IO[bytes]) -> bytes:
+    """A message; nothing if the other side has ended."""
+    size = int.from_bytes(stream.read(8), "big")
+    message = stream.read(size)
+    return message if len(message) == size else b""
+
+
+def _serve() -> None:
+    """Answer calls until the input ends."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    # What a function prints must not come between the answers.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    while question := _read(sys.stdin.buffer):
+        module, name, args, kwargs = pickle.loads(question)
+        try:
+            answer = pickle.dumps((True, getattr(importlib.import_module(module), name)(*args, **kwargs)))
+        except Exception as error:
+            answer = _raised(error)
+        _write(answers, answer)
+
+
+def _raised(error: Exception) -> bytes:
+    """An exception for the caller; one that cannot travel is told in words."""
+    try:
+        answer = pickle.dumps((False, error))
+        pickle.loads(answer)
+    except Exception:
+        return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
+    return answer
+
+
+COMPARISONS = Workers()
+"""The pool of the graders that have no limits of their own."""
+
+atexit.register(COMPARISONS.stop)
+
+if __name__ == "__main__":
+    _serve()
