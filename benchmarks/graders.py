@@ -6,8 +6,8 @@ PATH holds `dataset.json` and `spreadsheet/ID/` with the workbooks; `--tasks 0` 
 compared with itself and with the initial workbook. What is printed are ratios: a machine's load moves both sides
 alike, as they take turns. A ratio above 1 says that the grader is faster than the baseline.
 
-The last section says for how long the event loop did not get a turn while graders worked in threads; the same loop with
-idle threads stands beside it.
+The last section says for how long the event loop did not get a turn while graders worked as scorers have them work,
+in processes of their own; the same loop with idle threads stands beside it.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from evals.graders.anls import anls
 from evals.graders.answer_position import cells_in_range, parse_answer_position
 from evals.graders.spreadsheetbench import compare_workbooks, normalise
 from evals.graders.wikitq import check_denotation
+from evals.graders.worker import COMPARISONS
 from trace2skill.errors import DataError
 
 SEED = 0
@@ -161,14 +162,19 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def grade_aside(pair: Pair) -> None:
+    """A verdict as the scorer asks for it."""
+    COMPARISONS.call(compare_workbooks, pair.reference, pair.candidate.read_bytes(), pair.answer_position)
+
+
 async def watch_event_loop(pairs: Sequence[Pair]) -> None:
-    """The longest time between two turns of the event loop while other threads work."""
+    """The longest time between two turns of the event loop while graders work."""
     long_text = " ".join(WORDS) * 500
     works: dict[str, Callable[[], object]] = {
         "idle threads": lambda: time.sleep(2),
-        "spreadsheetbench": lambda: [grade(pair) for pair in pairs],
-        "check_denotation": lambda: [check_denotation([long_text], [long_text], [long_text]) for _ in range(20)],
-        "anls": lambda: [anls(long_text, [long_text[::-1]]) for _ in range(20)],
+        "spreadsheetbench": lambda: [grade_aside(pair) for pair in pairs],
+        "check_denotation": lambda: [COMPARISONS.call(check_denotation, *[[long_text]] * 3) for _ in range(20)],
+        "anls": lambda: [COMPARISONS.call(anls, long_text, [long_text[::-1]]) for _ in range(20)],
     }
     for name, work in works.items():
         gaps = await turns_beside(work)
