@@ -3,6 +3,7 @@
 The test split is not looked at. A skill that does not beat the initial one where it was made is not worth a test.
 """
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,18 +15,19 @@ from inspect_ai.util import DisplayType
 from pydantic import BaseModel, ConfigDict
 
 from trace2skill.data import resolve_path
-from trace2skill.errors import SkillError, Trace2SkillError
+from trace2skill.errors import LogError, SkillError, Trace2SkillError
 from trace2skill.evolve import evolve
 from trace2skill.files import write_atomic
 from trace2skill.logged_task import recreate_task, sample_of
 from trace2skill.models import logged_model, logged_roles, only_model
+from trace2skill.provenance import FILE as PROVENANCE
 from trace2skill.replay import check_replayable
-from trace2skill.run_folder import SIMULATED_TAG, EvolveConfig, Manifest
+from trace2skill.run_folder import SIMULATED_TAG, EvolveConfig, Manifest, begin
 from trace2skill.skill import load_skill, save_skill
-from trace2skill.stages import run_stage
+from trace2skill.stages import file_of, run_stage
 from trace2skill.trajectory import Trajectories, read_trajectories
 
-SELECTION = "selection.json"
+CANDIDATES, SELECTION = "candidates.json", "selection.json"
 INITIAL = "initial"
 
 
@@ -70,6 +72,19 @@ class Selection(BaseModel):
     """Name of the best candidate; empty if none beats the initial skill."""
 
 
+class Candidates(BaseModel):
+    """What determines the runs of several seeds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    """Version of this record's form."""
+    config: EvolveConfig
+    """The settings that all seeds share; its seed is not used."""
+    initial_digest: str
+    """Digest of the initial skill."""
+
+
 def evolve_seeds(
     logs: Sequence[str | Path],
     skill: str | Path,
@@ -84,11 +99,14 @@ def evolve_seeds(
     """Evolve one skill per seed, each in the run folder `<output>/seed-<n>`.
 
     Returns:
-        The manifests by the folders' names. Running it again resumes.
+        The manifests by the folders' names. Running it again resumes; seeds may be added and left out.
 
     Raises:
-        Trace2SkillError: As `evolve` does.
+        Trace2SkillError: As `evolve` does; or the output folder holds something else.
     """
+    initial = load_skill(resolve_path(str(skill)))
+    shared = config.model_copy(update={"seed": EvolveConfig().seed})
+    begin(Path(output), Candidates(config=shared, initial_digest=initial.digest), CANDIDATES)
     return {
         f"seed-{seed}": evolve(
             logs,
@@ -103,6 +121,19 @@ def evolve_seeds(
     }
 
 
+def check_selectable(logs: Sequence[str | Path], config: EvolveConfig) -> None:
+    """Check before anything is run that candidates can be played.
+
+    Raises:
+        LogError: There are no logs, they are of several models, or the logged task cannot be created or takes no skill.
+    """
+    if not logs:
+        raise LogError("--select plays the logged tasks again, and there are no logs. Name some, or leave it out.")
+    logged = _read(logs, config)
+    only_model(logged.headers)
+    check_replayable(logged.headers[0])
+
+
 def select_candidate(
     logs: Sequence[str | Path],
     skill: str | Path,
@@ -115,7 +146,8 @@ def select_candidate(
 ) -> Selection:
     """Play every candidate on the logged samples, with the logged task and model, and keep the best.
 
-    The best skill is copied to `<output>/<skill>`; ties go to the first. `<output>/selection.json` has the figures.
+    The best skill is copied to `<output>/<skill>`, with its provenance beside it; ties go to the first.
+    `<output>/selection.json` has the figures. They are no test: the skills were made from these samples.
 
     Args:
         logs: The logs that the skills were evolved from.
@@ -132,14 +164,12 @@ def select_candidate(
     """
     folder = Path(output)
     logged = _read(logs, config)
-    only_model(logged.headers)
-    check_replayable(logged.headers[0])
     initial = load_skill(resolve_path(str(skill)))
     skills = {name: (folder / name / manifest.skill).resolve() for name, manifest in manifests.items()}
     ran_with_it = all(_skill_digest(header) == initial.digest for header in logged.headers)
     if not ran_with_it:
         skills[INITIAL] = resolve_path(str(skill)).resolve()
-    played = _play(logged, skills, folder, config, display, max_connections)
+    played = {name: _play(logged, path, folder, config, display, max_connections) for name, path in skills.items()}
     digests = {name: manifest.digest for name, manifest in manifests.items()}
     candidates = {
         name: _candidate(name, f"{name}/{skills[name].name}", digests[name], played[name]) for name in manifests
@@ -161,6 +191,7 @@ def select_candidate(
             + f". None was chosen; the candidates are kept in {folder}, the figures in {folder / SELECTION}."
         )
     save_skill(load_skill(folder / best.skill), folder, overwrite=True)
+    shutil.copyfile(folder / best.name / PROVENANCE, folder / PROVENANCE)
     return selection
 
 
@@ -190,33 +221,27 @@ def _candidate(name: str, skill: str, digest: str, played: Sequence[Trajectories
 
 def _play(
     logged: Trajectories,
-    skills: Mapping[str, Path],
+    path: Path,
     folder: Path,
     config: EvolveConfig,
     display: DisplayType | None,
     max_connections: int | None,
-) -> dict[str, list[Trajectories]]:
-    """The logged samples as the logged agent plays them with each of the skills."""
+) -> list[Trajectories]:
+    """The logged samples as the logged agent plays them with a skill. The log folder is that of the skill's content."""
     tasks: list[Task] = []
-    names: dict[str, str] = {}
-    for name, path in skills.items():
-        for number, (log, header) in enumerate(zip(logged.logs, logged.headers, strict=True), start=1):
-            task = recreate_task(header, skill=str(path))
-            ran = {str(row.sample_id): sample_of(task, row) for row in logged.all if row.log == log}
-            title = f"select_{name}_{number}".replace("-", "_")
-            names[title] = name
-            tasks.append(task_with(task, name=title, dataset=list(ran.values()), epochs=header.eval.config.epochs))
+    for number, (log, header) in enumerate(zip(logged.logs, logged.headers, strict=True), start=1):
+        task = recreate_task(header, skill=str(path))
+        ran = {str(row.sample_id): sample_of(task, row) for row in logged.all if row.log == log}
+        samples = list(ran.values())
+        tasks.append(task_with(task, name=f"select_{number}", dataset=samples, epochs=header.eval.config.epochs))
     header = logged.headers[0]
     finished = run_stage(
         tasks,
-        folder / "logs" / "selection",
+        folder / "logs" / "selection" / load_skill(path).digest[:16],
         logged_model(header, GenerateConfig()),
         display=display,
         max_connections=max_connections,
         roles=logged_roles(header),
         tags=(SIMULATED_TAG,) if header.eval.model.startswith("sim/") else (),
     )
-    played: dict[str, list[Trajectories]] = {name: [] for name in skills}
-    for done in finished:
-        played[names[done.eval.task.rsplit("/", 1)[-1]]].append(_read([done.location], config))
-    return played
+    return [_read([file_of(log)], config) for log in finished]

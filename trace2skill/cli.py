@@ -23,7 +23,7 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except PrerequisiteError as error:
-            Console(stderr=True, highlight=False, soft_wrap=True).print("trace2skill:", error.message)
+            Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print("trace2skill:", error.message)
             sys.exit(1)
 
 

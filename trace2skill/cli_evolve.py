@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from trace2skill.candidates import Selection, evolve_seeds, select_candidate
+from trace2skill.candidates import Selection, check_selectable, evolve_seeds, select_candidate
 from trace2skill.errors import PatchError
 from trace2skill.evolve import evolve
+from trace2skill.files import read_model
 from trace2skill.ledger import LedgerRow, read_ledger
 from trace2skill.models import bundled_profiles
 from trace2skill.plan import plan, plan_table
-from trace2skill.run_folder import LEDGER, Analysts, EvolveConfig, Manifest, Merger
+from trace2skill.run_folder import LEDGER, MANIFEST, Analysts, EvolveConfig, Manifest, Merger
 
 DEFAULTS = EvolveConfig()
 
@@ -100,15 +102,21 @@ def evolve_command(
 ) -> None:
     """Evolve a skill from the LOGS (files or folders) of an agent."""
     running = {name: settings.pop(name) for name in ("display", "max_connections")}
-    config = EvolveConfig(**settings)
+    try:
+        config = EvolveConfig(**settings)
+    except ValidationError as error:
+        raise click.UsageError(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from error
     if dry_run:
-        Console().print(plan_table(plan(logs, skill, config, patches)))
+        stages = plan(logs, skill, config, patches)
+        Console().print(plan_table(stages, seeds=max(len(seeds), 1)))
         return
     if output is None:
         raise click.UsageError("Missing option '--output'.")
     if not seeds and not select:
         print_manifest(evolve(logs, skill, output, config, patches=patches, **running), output)
         return
+    if select:
+        check_selectable(logs, config)
     manifests = evolve_seeds(logs, skill, output, config, seeds or (config.seed,), patches=patches, **running)
     for name, manifest in manifests.items():
         print_manifest(manifest, output / name)
@@ -120,7 +128,7 @@ def print_manifest(manifest: Manifest, folder: Path) -> None:
     """Print what a run came to and where its records lie."""
     console = Console()
     if manifest.simulated:
-        console.print(f"[bold yellow]{manifest.simulated}[/]")
+        console.print(f"[bold yellow]{manifest.simulated}[/]", soft_wrap=True)
     table = Table(title=f"Evolved skill '{manifest.skill}'", show_header=False, title_justify="left")
     table.add_row("trajectories", ", ".join(f"{count} {name}" for name, count in manifest.trajectories.items()))
     table.add_row("edits", ", ".join(f"{count} {name}" for name, count in manifest.edits.items()))
@@ -151,7 +159,10 @@ def print_manifest(manifest: Manifest, folder: Path) -> None:
 def print_selection(selection: Selection, folder: Path) -> None:
     """Print how the candidates did on the evolve split, and which one was kept."""
     console = Console()
-    table = Table(title="Selection on the evolve split", title_justify="left")
+    stamp = f"{selection.simulated}\n" if selection.simulated else ""
+    table = Table(
+        title=f"{stamp}Selection on the evolve split (no test: the skills were made from it)", title_justify="left"
+    )
     for name in ("skill", "successes", "runs", "accuracy"):
         table.add_column(name, justify="left" if name == "skill" else "right")
     for row in (selection.initial, *selection.candidates):
@@ -159,7 +170,11 @@ def print_selection(selection: Selection, folder: Path) -> None:
         table.add_row(f"{row.name}{mark}", str(row.successes), str(row.runs), f"{row.accuracy:.3f}")
     console.print(table)
     chosen = next(row for row in selection.candidates if row.name == selection.chosen)
-    console.print(f"skill    {folder / Path(chosen.skill).name}", soft_wrap=True, markup=False)
+    for line in (
+        f"skill    {folder / Path(chosen.skill).name}",
+        f"blame    trace2skill skill blame {folder / Path(chosen.skill).name}",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def print_withheld(folder: Path) -> None:
@@ -170,6 +185,8 @@ def print_withheld(folder: Path) -> None:
     """
     if not (folder / LEDGER).is_file():
         raise PatchError(f"{folder}: no {LEDGER} here. Name the run folder that `trace2skill evolve` wrote.")
+    if (folder / MANIFEST).is_file() and (stamp := read_model(folder / MANIFEST, Manifest).simulated):
+        click.echo(stamp)
     by_reason: dict[str, list[LedgerRow]] = defaultdict(list)
     for row in read_ledger(folder / LEDGER):
         if row.fate == "withheld":

@@ -1,5 +1,6 @@
 """Parametric skills: what a model knows of a domain before it has seen any trajectory. The start of creation mode."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import yaml
@@ -40,7 +41,7 @@ def draft_skill(
     Args:
         domain: The domain, in a sentence.
         output: The skill's folder; its name is the skill's name. It must not exist. The log of the call goes to
-            `<output>.logs`.
+            a folder in `<output>.logs`.
         model: The model.
         profile: Sampling profile; the draft is a single call, so its thinking mode is used.
         prompts: Folder with prompts of the user's own.
@@ -66,9 +67,10 @@ def draft_skill(
     prompt = wording.render("draft", domain=domain.strip(), max_lines=MAX_LINES)
     task = Task(name="draft", dataset=[Sample(id=folder.name, input=prompt)], solver=_draft(folder.name, sampling))
     simulated = SIMULATED if model.startswith("sim/") else ""
+    asked = sha256(f"{model}\n{seed}\n{sampling.model_dump_json()}\n{prompt}".encode()).hexdigest()
     (log,) = run_stage(
         [task],
-        folder.with_name(f"{folder.name}.logs"),
+        folder.with_name(f"{folder.name}.logs") / asked[:16],
         open_model(model, GenerateConfig(seed=seed), "--model"),
         display=display,
         tags=(SIMULATED_TAG,) if simulated else (),

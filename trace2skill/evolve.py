@@ -63,7 +63,8 @@ def evolve(
         output: Run folder.
         config: Settings; the defaults are the paper's.
         patches: Patch files to consolidate, beside what the analysts propose.
-        model: Model that plays every part, instead of the one that `config` or the logs name.
+        model: Model that plays every part, instead of the one that `config` or the logs name, with settings of its own:
+            seed and profile of `config` do not reach it.
         display: Inspect's progress display.
         max_connections: Model calls under way at once (the paper: 128); by default Inspect adapts it to the server.
 
@@ -80,11 +81,14 @@ def evolve(
     initial = _checked(load_skill(resolve_path(str(skill))))
     prompts = load_prompts(Path(config.prompts) if config.prompts else None)
     profile = load_profile(config.profile) if config.profile else None
-    trajectories = _trajectories(logs, config) if logs or not patches else None
+    trajectories = usable_trajectories(logs, config) if logs or not patches else None
+    if config.replays and trajectories is None:
+        raise LogError("--verify replays failed runs, and there are no logs. Name some, or leave it out.")
     imported = [patch for file in patches for patch in _read_safe_patches(Path(file), initial)]
     _check_distinct(imported, trajectories)
     cast = _cast(config, trajectories, model, profile)
     record = _record(config, initial, trajectories, patches, cast, prompts)
+    record = record.model_copy(update={"profile": profile})
     if done := finished(folder, record):
         return done
     begin(folder, record)
@@ -115,8 +119,12 @@ def evolve(
     return write_run(folder, record, assembled, run.ledger.rows(), run.costs, counts, unmerged, run.notes)
 
 
-def _trajectories(logs: Sequence[str | Path], config: EvolveConfig) -> Trajectories:
-    """The trajectories of a run; there is at least one to analyse."""
+def usable_trajectories(logs: Sequence[str | Path], config: EvolveConfig) -> Trajectories:
+    """The trajectories of a run, of which at least one can be analysed.
+
+    Raises:
+        LogError: A log cannot be used, holds nothing for the condition, or cannot be replayed as the settings want.
+    """
     found = read_trajectories(logs, scorer=config.scorer, threshold=config.threshold, success=config.success)
     pools = {
         "error": found.failures,

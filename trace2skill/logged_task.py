@@ -2,9 +2,12 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from contextlib import chdir
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TypeVar
 
 from inspect_ai import Task
 from inspect_ai.dataset import Sample
@@ -12,8 +15,10 @@ from inspect_ai.log import EvalLog
 from inspect_ai.util import registry_create
 
 from trace2skill.data import resolve_path
-from trace2skill.errors import LogError
+from trace2skill.errors import LogError, Trace2SkillError
 from trace2skill.trajectory import Trajectory
+
+T = TypeVar("T")
 
 
 def recreate_task(header: EvalLog, **changes: object) -> Task:
@@ -26,19 +31,20 @@ def recreate_task(header: EvalLog, **changes: object) -> Task:
 
     Raises:
         LogError: No such task is installed, or it cannot be created with the arguments.
+        DataError: Its data is missing.
     """
     arguments = {**header.eval.task_args, **changes}
     logged = header.eval.task_registry_name or header.eval.task
     extensions = entry_points(group="inspect_ai")
     for extension in extensions:
-        extension.load()
+        _attempt(f"Inspect extension '{extension.name}'", extension.load)
     base = logged.rsplit("/", 1)[-1]
     names = [logged, base, *(f"{extension.name}/{base}" for extension in extensions)]
     task = _create(names, arguments)
     if task is None and header.eval.task_file:
         source = resolve_path(header.eval.task_file)
         if source.is_file():
-            _import_file(source)
+            _attempt(f"{source}, the logged task's file,", partial(_import_file, source))
             task = _create(names, arguments)
     if task is None:
         raise LogError(
@@ -52,12 +58,37 @@ def recreate_task(header: EvalLog, **changes: object) -> Task:
 def _create(names: list[str], arguments: dict[str, object]) -> Task | None:
     for name in dict.fromkeys(names):
         try:
-            return registry_create("task", name, **arguments)
-        except LookupError:
+            return _attempt(f"The logged task '{name}'", partial(_create_named, name, arguments))
+        except _NotRegisteredError:
             continue
-        except TypeError as error:
-            raise LogError(f"The logged task '{name}' does not take these arguments: {error}.") from error
     return None
+
+
+class _NotRegisteredError(Trace2SkillError):
+    """No task of this name is registered."""
+
+
+def _create_named(name: str, arguments: dict[str, object]) -> Task:
+    try:
+        task: Task = registry_create("task", name, **arguments)
+    except LookupError as error:
+        # A KeyError comes from the task itself.
+        if type(error) is LookupError:
+            raise _NotRegisteredError(f"No task '{name}' is installed here.") from error
+        raise
+    return task
+
+
+def _attempt(what: str, action: Callable[[], T]) -> T:
+    """Run the code of others, which may fail in any way."""
+    try:
+        return action()
+    except Trace2SkillError:
+        raise
+    except TypeError as error:
+        raise LogError(f"{what} does not take these arguments, or fails with them: {error}.") from error
+    except Exception as error:
+        raise LogError(f"{what} cannot be loaded: {error!r}.") from error
 
 
 def _import_file(source: Path) -> None:

@@ -10,7 +10,7 @@ from inspect_ai.log import EvalLog
 from inspect_ai.model import GenerateConfig, Model, ModelConfig, get_model
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from trace2skill.errors import LogError, Trace2SkillError
+from trace2skill.errors import LogError, PrerequisiteError, Trace2SkillError
 
 ANALYST, MERGER = "analyst", "merger"
 """Inspect model roles of the engine's parts; without them the run's model plays both."""
@@ -75,8 +75,8 @@ def open_model(name: str, config: GenerateConfig, option: str) -> Model:
     """
     try:
         return get_model(name, config=config)
-    except ValueError as error:
-        raise Trace2SkillError(f"{option} {name}: {error}") from error
+    except (ValueError, PrerequisiteError) as error:
+        raise Trace2SkillError(f"{option} {name}: {_said(error)}") from error
 
 
 def logged_model(header: EvalLog, config: GenerateConfig) -> Model:
@@ -88,7 +88,12 @@ def logged_model(header: EvalLog, config: GenerateConfig) -> Model:
     """
     logged = header.eval
     merged = logged.model_generate_config.merge(header.plan.config).merge(config)
-    return get_model(logged.model, config=merged, base_url=logged.model_base_url, **logged.model_args)
+    try:
+        return get_model(logged.model, config=merged, base_url=logged.model_base_url, **logged.model_args)
+    except (ValueError, PrerequisiteError) as error:
+        raise Trace2SkillError(
+            f"The logs name {logged.model}, which cannot be used here: {_said(error)} Choose another with --model."
+        ) from error
 
 
 def logged_roles(header: EvalLog) -> dict[str, Model]:
@@ -108,6 +113,10 @@ def only_model(headers: tuple[EvalLog, ...]) -> str:
     if len(names) > 1:
         raise LogError(f"The logs are of several models ({', '.join(names)}); say which one analyses with --model.")
     return names[0]
+
+
+def _said(error: Exception) -> str:
+    return str(error.message) if isinstance(error, PrerequisiteError) else str(error)
 
 
 def _role_model(config: ModelConfig) -> Model:

@@ -47,6 +47,18 @@ class SuccessRule:
         given = scores.get(self.scorer)
         return score_number(given.value, where, self.scorer) if given is not None else None
 
+    def names(self) -> frozenset[str]:
+        """The names that the expression uses; none without one.
+
+        Raises:
+            LogError: It is no expression.
+        """
+        try:
+            _ENVIRONMENT.compile_expression(self.expression or "none")
+            return frozenset(meta.find_undeclared_variables(_ENVIRONMENT.parse("{{" + self.expression + "}}")))
+        except TemplateError as error:
+            raise LogError(f"--success '{self.expression}' is no expression: {error}.") from error
+
     def holds(self, value: float) -> bool:
         """Whether a value that `value` gave is a success."""
         return value >= (1.0 if self.expression else self.threshold)
@@ -63,11 +75,8 @@ class SuccessRule:
         return "\n".join(f"{name}: {given.explanation}" for name, given in scores.items() if given.explanation)
 
     def _evaluate(self, scores: Scores, where: str) -> float | None:
-        try:
-            names = meta.find_undeclared_variables(_ENVIRONMENT.parse("{{" + self.expression + "}}"))
-            compiled = _ENVIRONMENT.compile_expression(self.expression, undefined_to_none=False)
-        except TemplateError as error:
-            raise LogError(f"--success '{self.expression}' is no expression: {error}.") from error
+        names = self.names()
+        compiled = _ENVIRONMENT.compile_expression(self.expression, undefined_to_none=False)
         numbers = {name: _numbers(given, where, name) for name, given in scores.items()}
         if not numbers or any(_lacks(numbers[name]) for name in names & numbers.keys()):
             return None

@@ -9,12 +9,16 @@ from rich.table import Table
 
 from trace2skill.consolidation import level_sizes, numbered_files
 from trace2skill.data import resolve_path
+from trace2skill.errors import LogError
+from trace2skill.evolve import usable_trajectories
 from trace2skill.lessons import outline
+from trace2skill.logged_task import recreate_task
+from trace2skill.models import load_profile
 from trace2skill.patch_import import read_patches
 from trace2skill.prompts import Prompts, Role, load_prompts
 from trace2skill.run_folder import EvolveConfig
 from trace2skill.skill import Skill, load_skill
-from trace2skill.trajectory import Trajectories, Trajectory, read_sample, read_trajectories
+from trace2skill.trajectory import Trajectories, Trajectory, read_sample
 from trace2skill.transcript import CHARACTERS_PER_TOKEN, render_transcript
 
 TOOL_TURNS = 8
@@ -62,15 +66,17 @@ def plan(
         patches: Patch files to consolidate as well.
 
     Raises:
-        LogError: A log cannot be used.
+        LogError: A log cannot be used, or there is nothing to do.
     """
     loaded = load_skill(resolve_path(str(skill)))
     prompts = load_prompts(Path(config.prompts) if config.prompts else None)
     imported = sum(len(read_patches(Path(file), loaded)) for file in patches)
+    if config.profile:
+        load_profile(config.profile)
     stages: list[PlannedStage] = []
     analysed = 0
-    if logs:
-        read = read_trajectories(logs, scorer=config.scorer, threshold=config.threshold, success=config.success)
+    if logs or not patches:
+        read = usable_trajectories(logs, config)
         stages = _analyses(read, loaded, prompts, config)
         analysed = sum(stage.samples for stage in stages)
         if config.replays:
@@ -80,12 +86,13 @@ def plan(
     return tuple(stages)
 
 
-def plan_table(stages: Sequence[PlannedStage]) -> Table:
-    """A plan for the terminal."""
+def plan_table(stages: Sequence[PlannedStage], seeds: int = 1) -> Table:
+    """A plan for the terminal; with several seeds, its last row is for all of them."""
     table = Table(title="Plan (estimates; nothing was run)", title_justify="left")
     for name in ("stage", "samples", "calls about", "at most", "tokens in about", "out about"):
         table.add_column(name, justify="left" if name == "stage" else "right")
-    total = ["total", *(str(sum(getattr(stage, name) for stage in stages)) for name in _FIGURES)]
+    label = "total" if seeds == 1 else f"total of {seeds} seeds"
+    total = [label, *(str(seeds * sum(getattr(stage, name) for stage in stages)) for name in _FIGURES)]
     for row in [*([stage.stage, *(str(getattr(stage, name)) for name in _FIGURES)] for stage in stages), total]:
         table.add_row(row[0], *(f"{int(figure):,}" for figure in row[1:]))
     return table
@@ -96,13 +103,25 @@ _FIGURES = ("samples", "calls", "most_calls", "input_tokens", "output_tokens")
 
 def _analyses(read: Trajectories, skill: Skill, prompts: Prompts, config: EvolveConfig) -> list[PlannedStage]:
     stages: list[PlannedStage] = []
+    single = config.analysts == "error-llm"
     if config.analysts in ("error", "combined") and read.failures:
-        stages.append(_analysis("error_analysis", "error_analyst", read.failures, skill, prompts, config))
-    if config.analysts == "error-llm" and read.failures:
+        single = not _can_be_created(read)
+        if not single:
+            stages.append(_analysis("error_analysis", "error_analyst", read.failures, skill, prompts, config))
+    if single and read.failures:
         stages.append(_analysis("error_llm_analysis", "error_llm", read.failures, skill, prompts, config))
     if config.analysts in ("success", "combined") and read.successes:
         stages.append(_analysis("success_analysis", "success_analyst", read.successes, skill, prompts, config))
     return stages
+
+
+def _can_be_created(read: Trajectories) -> bool:
+    """Whether the logged task can be created; if not, its failures are analysed in a single call."""
+    try:
+        recreate_task(read.headers[0])
+    except LogError:
+        return False
+    return True
 
 
 def _analysis(

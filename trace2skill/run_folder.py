@@ -22,6 +22,7 @@ from trace2skill.assembly import Assembled
 from trace2skill.errors import Trace2SkillError
 from trace2skill.files import Stored, read_model, write_atomic
 from trace2skill.ledger import LedgerRow, write_ledger
+from trace2skill.models import Profile
 from trace2skill.provenance import Provenance
 from trace2skill.skill import save_skill
 from trace2skill.skill_diff import diff_skills
@@ -107,6 +108,8 @@ class Record(BaseModel):
     """Name and SHA-256 of each log and patch file, sorted."""
     prompts: dict[str, str]
     """SHA-256 of each prompt template."""
+    profile: Profile | None = None
+    """The resolved sampling profile, if there is one."""
     versions: dict[str, str]
     """Versions of this package and of Inspect."""
 
@@ -145,21 +148,29 @@ def simulated(record: Record) -> str:
     return SIMULATED if any(name.startswith("sim/") for name in (*record.models.values(), *record.agent_models)) else ""
 
 
-def begin(folder: Path, record: Record) -> None:
+def begin(folder: Path, record: BaseModel, name: str = RUN) -> None:
     """Claim a folder for a run, or check that an interrupted run there is the same one.
 
+    Args:
+        folder: The folder.
+        record: What determines the run.
+        name: File that the record is kept in.
+
     Raises:
-        Trace2SkillError: The folder holds another run, or something else.
+        Trace2SkillError: The folder holds another run, or something else, or cannot be made.
     """
-    marker = folder / RUN
+    marker = folder / name
     if folder.exists() and not folder.is_dir():
         raise Trace2SkillError(f"{folder} is a file. A run needs a folder: choose another --output.")
     if not marker.exists():
         if folder.exists() and any(folder.iterdir()):
             raise Trace2SkillError(f"{folder} is not empty and holds no evolution run. Choose another --output.")
-        write_atomic(marker, record.model_dump_json(indent=2) + "\n")
+        try:
+            write_atomic(marker, record.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            raise Trace2SkillError(f"{folder} cannot be a run folder: {error}. Choose another --output.") from error
         return
-    _same_run(_read(marker, Record), record, folder)
+    _same_run(_read(marker, type(record)), record, folder)
 
 
 def finished(folder: Path, record: Record) -> Manifest | None:
@@ -234,8 +245,11 @@ def changelog(ledger: Sequence[LedgerRow], provenance: Provenance, stamp: str) -
     return "\n".join([*lines, *([] if applied else ["No edit was applied."])]) + "\n"
 
 
-def _same_run(found: Record, wanted: Record, folder: Path) -> None:
+def _same_run(found: BaseModel, wanted: BaseModel, folder: Path) -> None:
     before, now = found.model_dump(), wanted.model_dump()
+    if "config" in before and "config" in now:
+        settings = {f"config.{key}": value for key, value in now.pop("config").items()}
+        before, now = {**{f"config.{k}": v for k, v in before.pop("config").items()}, **before}, {**settings, **now}
     if differing := [key for key in now if before.get(key) != now[key]]:
         raise Trace2SkillError(
             f"{folder} holds a run with other {', '.join(differing)}. Choose another --output, or delete that folder."

@@ -64,6 +64,11 @@ class Tally:
         self.seconds[str(sample.id)] = sample.working_time or 0.0
 
 
+def file_of(log: EvalLog) -> Path:
+    """The file of a log; Inspect gives some as addresses."""
+    return Path(log.location.removeprefix("file://").removeprefix("file:"))
+
+
 def critical_path(seconds: Mapping[str, float], waits_for: Mapping[str, Sequence[str]]) -> float:
     """Length of the longest chain.
 
@@ -108,7 +113,7 @@ def run_stage(
         The logs' headers, in the order of the tasks' names.
 
     Raises:
-        LogError: Samples failed; the others are kept.
+        LogError: Samples failed, or the stage was interrupted; finished samples are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
     success, logs = eval_set(
@@ -125,7 +130,8 @@ def run_stage(
         max_connections=max_connections,
         display=display,
     )
-    if not success:
+    # After an interrupt Inspect returns no logs, and calls that a success.
+    if not success or len(logs) < len(tasks) or any(log.status != "success" for log in logs):
         raise LogError(_failure(logs, folder))
     return sorted(logs, key=lambda log: log.eval.task)
 
@@ -146,7 +152,7 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
     """
     models = log.stats.model_usage.values()
     cached = sum(model.input_tokens_cache_read or 0 for model in models)
-    log_path = Path(log.location)
+    log_path = file_of(log)
     started, completed = log.stats.started_at, log.stats.completed_at
     return StageUsage(
         stage=log.eval.task,
@@ -164,6 +170,8 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
 
 
 def _failure(logs: Sequence[EvalLog], folder: Path) -> str:
+    if all(log.status in ("success", "cancelled") for log in logs):
+        return f"Interrupted. Finished samples are kept in {folder}: run the same command again to go on."
     problems = []
     for log in logs:
         if log.status == "success":

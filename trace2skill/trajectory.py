@@ -155,7 +155,10 @@ def _choose_rule(
     if success:
         if scorer is not None:
             raise LogError("--scorer and --success both say what success is. Leave one out.")
-        return SuccessRule(expression=success)
+        rule = SuccessRule(expression=success)
+        if unknown := sorted(rule.names() - {"scores", *names}):
+            raise LogError(f"--success '{success}': '{unknown[0]}' is no scorer here; there are {', '.join(names)}.")
+        return rule
     if scorer is None and len(names) == 1:
         return SuccessRule(scorer=names[0], threshold=threshold)
     if scorer not in names:

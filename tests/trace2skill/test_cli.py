@@ -319,6 +319,7 @@ def test_help_and_version_need_no_logs(cli: Cli) -> None:
         (("--seeds", "1,x"), "is no list of numbers"),
         (("--seeds", "1,1"), "names a seed twice"),
         (("--analysts", "errors"), "'errors' is not one of"),
+        (("--threshold", "nan"), "threshold: Input should be a finite number"),
     ],
 )
 def test_options_that_make_no_sense_are_usage_errors(
@@ -338,7 +339,9 @@ def test_options_that_make_no_sense_are_usage_errors(
         (("--prompts", "nowhere"), "no such folder"),
         (("--analyst-model", "sim/tiny"), "there is no sim/tiny"),
         (("--success", "total ="), "is no expression"),
-        (("--success", "total == 1"), "'total' is undefined. The scores are total_is_right = "),
+        (("--success", "total == 1"), "'total' is no scorer here; there are total_is_right."),
+        (("--success", "total_is_right[/x] == 1"), "is no expression"),
+        (("--threshold", "3", "--analysts", "success"), "hold no trajectory for --analysts success"),
         (("--success", "total_is_right == 1", "--scorer", "total_is_right"), "Leave one out"),
         (("--verify", "replay:2"), "need a logged task with the argument `skill`"),
     ],

@@ -1,5 +1,6 @@
 """Parametric skills: drafted by a model, checked like any other."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_a_draft_is_a_valid_skill(tmp_path: Path) -> None:
     assert skill.skill_md.endswith("\n# Adding\n\n## Reading\n\n- Read to the end.\n")
     assert check_skill(skill) == []
     assert "<domain>\nAdding numbers.\n</domain>" in ASKED[0][0].text
-    assert list((tmp_path / "adding.logs").glob("*.eval"))
+    assert list((tmp_path / "adding.logs").glob("*/*.eval"))
 
 
 def test_an_invalid_draft_goes_back_to_the_model(tmp_path: Path) -> None:
@@ -82,3 +83,12 @@ def test_the_stand_in_drafts_on_the_command_line(tmp_path: Path) -> None:
     skill = load_skill(tmp_path / "sums")
     assert "SIMULATED" in skill.skill_md
     assert check_skill(skill) == []
+
+
+def test_another_domain_is_asked_anew(tmp_path: Path) -> None:
+    shutil.rmtree(draft(tmp_path, GOOD))
+    ANSWERS[:], ASKED[:] = [{**GOOD, "title": "Dividing"}], []
+
+    folder = draft_skill("Dividing numbers.", tmp_path / "adding", "drafts/one", display="none")
+
+    assert "# Dividing" in load_skill(folder).skill_md

@@ -117,3 +117,22 @@ def test_a_file_that_is_no_python_file_is_refused(header: EvalLog, tmp_path: Pat
 def test_arguments_that_no_longer_fit_are_named(header: EvalLog) -> None:
     with pytest.raises(LogError, match=r"'adding' does not take these arguments.*difficulty"):
         recreate_task(renamed(header, task_registry_name="adding", task_args={"difficulty": "hard"}))
+
+
+@pytest.mark.parametrize("broken", ["import nowhere", "raise KeyError('x')", "1 / 0", "open('gone.json')"])
+def test_a_task_file_that_fails_is_named(header: EvalLog, tmp_path: Path, broken: str) -> None:
+    source = tmp_path / "failing.py"
+    source.write_text(f"{broken}\n")
+
+    with pytest.raises(LogError, match=r"failing\.py, the logged task's file, cannot be loaded: "):
+        recreate_task(renamed(header, task_registry_name="failing", task_file=str(source)))
+
+
+@pytest.mark.parametrize("error", ["KeyError('x')", "ValueError('x')", "FileNotFoundError('data.json')"])
+def test_a_task_that_fails_is_named_with_its_error(header: EvalLog, tmp_path: Path, error: str) -> None:
+    name = f"failing_{error.partition('(')[0].lower()}"
+    source = tmp_path / "failing.py"
+    source.write_text(f"from inspect_ai import task\n\n@task\ndef {name}():\n    raise {error}\n")
+
+    with pytest.raises(LogError, match=rf"'{name}' cannot be loaded: {error.partition('(')[0]}"):
+        recreate_task(renamed(header, task_registry_name=name, task_file=str(source), task_args={}))

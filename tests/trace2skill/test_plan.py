@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from tests.trace2skill.toy import run_adding, write_skill
+from tests.trace2skill.toy import run_adding, run_adding_with_skill, write_skill
 from trace2skill.plan import plan, plan_table
 from trace2skill.run_folder import EvolveConfig
 
 
-def test_a_plan_counts_calls_and_asks_no_model(adding_logs: Path, tmp_path: Path) -> None:
+def test_a_plan_counts_calls_and_asks_no_model(tmp_path: Path) -> None:
     skill = write_skill(tmp_path)
+    logs = run_adding_with_skill(tmp_path / "logs", skill)
 
-    stages = {stage.stage: stage for stage in plan([adding_logs], skill, EvolveConfig(max_turns=5, replays=2))}
+    stages = {stage.stage: stage for stage in plan([logs], skill, EvolveConfig(max_turns=5, replays=2))}
 
     assert [(stage.samples, stage.calls, stage.most_calls) for stage in stages.values()] == [
         (2, 12, 12),

@@ -445,7 +445,8 @@ def test_one_of_several_values_can_decide(outcomes: Path) -> None:
     ("expression", "problem"),
     [
         ("graded ==", "is no expression"),
-        ("grade == 1", "'grade' is undefined. The scores are generous = .*, graded = "),
+        ("grade == 1", "'grade' is no scorer here; there are generous, graded"),
+        ("graded >= 0 or grade", "'grade' is no scorer here"),
         ("graded", "gives .*, not true or false"),
         ("graded.a >= 1", "has no attribute 'a'"),
     ],

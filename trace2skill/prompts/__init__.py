@@ -80,6 +80,8 @@ def load_prompts(folder: Path | None) -> Prompts:
             placeholders = _placeholders(own.source(role))
         except (TemplateError, UnicodeDecodeError) as error:
             raise Trace2SkillError(f"--prompts {folder}: {role}.md is no template: {error}.") from error
+        if not placeholders:
+            raise Trace2SkillError(f"--prompts {folder}: {role}.md has no placeholder, so its model would see nothing.")
         if strange := sorted(placeholders - (filled := _placeholders(bundled.source(role)))):
             raise Trace2SkillError(
                 f"--prompts {folder}: {role}.md has the placeholder '{strange[0]}'; those filled there are "

@@ -1,0 +1,39 @@
+"""Ctrl-C: the run says so, saves no skill, and goes on when it is started again."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from inspect_ai import eval
+
+from evals.math_reasoning import math_reasoning
+from trace2skill.files import read_model
+from trace2skill.run_folder import MANIFEST, Manifest
+
+SKILL = "skills/math-basic"
+
+
+def start(logs: Path, output: Path) -> subprocess.Popen[str]:
+    command = ["trace2skill", "evolve", str(logs), "--skill", SKILL, "--output", str(output), "--display", "plain"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_an_interrupted_run_is_not_finished_and_goes_on_when_run_again(tmp_path: Path) -> None:
+    task = math_reasoning(dataset="sample", split="all", skill=SKILL)
+    eval(task, model="sim/small", log_dir=str(tmp_path / "logs"), display="none")
+    run = tmp_path / "run"
+
+    first = start(tmp_path / "logs", run)
+    while first.poll() is None and not list((run / "logs").glob("*/*.eval")):
+        time.sleep(0.01)
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate()
+
+    assert first.returncode != 0, said
+    assert "run the same command again to go on" in " ".join(said.split())
+    assert not (run / MANIFEST).exists()
+    again = start(tmp_path / "logs", run)
+    said, _ = again.communicate()
+    assert again.returncode == 0, said
+    assert read_model(run / MANIFEST, Manifest).edits["applied"] > 0
