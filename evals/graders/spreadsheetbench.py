@@ -16,9 +16,7 @@ scorer fails with an exception, which it counts as not passed, the result here i
 """
 
 import math
-import threading
-import warnings
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time
 from io import BytesIO
@@ -39,6 +37,7 @@ from evals.graders.answer_position import (
     parse_answer_position,
     read_range,
 )
+from evals.graders.workbook import Sheet, read_sheets, silenced
 from trace2skill.errors import DataError
 
 __all__ = [
@@ -50,6 +49,7 @@ __all__ = [
     "compare_open_workbooks",
     "compare_workbooks",
     "normalise",
+    "open_values",
     "open_workbook",
     "parse_answer_position",
 ]
@@ -59,8 +59,8 @@ MAX_LISTED = 100
 
 _MAX_TEXT = 200
 
-# `warnings.catch_warnings` changes state of the whole process, so threads must take turns.
-_opening = threading.Lock()
+Values = Workbook | Mapping[str, Sheet]
+"""A workbook's sheets, opened in full with openpyxl or without what a comparison does not need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,21 +128,43 @@ def compare_workbooks(
         OSError: The candidate is there but the disk does not give it, which says nothing about its content.
     """
     try:
-        expected_book = open_workbook(reference)
+        expected_book = open_values(reference)
     except OSError as error:
         raise DataError(f"reference workbook cannot be read: {error}") from error
     try:
-        book = open_workbook(candidate)
+        book = open_values(candidate)
     except DataError as error:
         return Comparison(passed=False, reason=f"candidate cannot be opened: {error}")
     return compare_open_workbooks(expected_book, book, answer_position, rules, answer_sheet)
 
 
-def open_workbook(source: Path | bytes) -> Workbook:
-    """Opens a workbook with the values saved beside its formulas.
+def open_values(source: Path | bytes) -> Values:
+    """Opens a workbook for comparisons: as `open_workbook` does and with the same values, but mostly much faster.
 
-    It is opened in full, as the official scorer does. openpyxl's read-only mode would be faster but skips
-    charts and links that may break that scorer, and shows values under merged cells that it does not see.
+    Whether the official scorer can open a workbook is up to openpyxl. What only openpyxl itself can judge is therefore
+    opened with it.
+
+    Args:
+        source: A file or its content.
+
+    Raises:
+        DataError: As for `open_workbook`.
+        OSError: Likewise.
+    """
+    content = _read(source)
+    try:
+        return read_sheets(content)
+    except MemoryError:
+        raise
+    except Exception:  # whatever it is, openpyxl says whether the workbook can be opened
+        return _open(content, source)
+
+
+def open_workbook(source: Path | bytes) -> Workbook:
+    """Opens a workbook in full with the values saved beside its formulas, as the official scorer does.
+
+    openpyxl's read-only mode would be faster but skips charts and links that may break that scorer, and shows values
+    under merged cells that it does not see.
 
     Args:
         source: A file or its content.
@@ -151,42 +173,50 @@ def open_workbook(source: Path | bytes) -> Workbook:
         DataError: There is no such file, or it is no workbook; the message names it.
         OSError: The file is there but cannot be read from disk.
     """
-    name = f"of {len(source)} bytes" if isinstance(source, bytes) else str(source)
+    return _open(_read(source), source)
+
+
+def _read(source: Path | bytes) -> bytes:
     try:
-        content = source if isinstance(source, bytes) else source.read_bytes()
+        return source if isinstance(source, bytes) else source.read_bytes()
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise DataError(f"workbook {name}: there is no such file") from error
-    with _opening, warnings.catch_warnings():
-        # openpyxl warns of each feature that it would not keep on saving; nothing is saved here.
-        warnings.filterwarnings("ignore", module="openpyxl")
-        try:
+        raise DataError(f"{_name(source)}: there is no such file") from error
+
+
+def _open(content: bytes, source: Path | bytes) -> Workbook:
+    try:
+        with silenced():
             book = load_workbook(BytesIO(content), data_only=True)
-        except MemoryError:
-            raise
-        except Exception as error:  # a damaged file shows in openpyxl as almost any exception
-            raise DataError(f"workbook {name}: not readable as .xlsx: {error!r}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file shows in openpyxl as almost any exception
+        raise DataError(f"{_name(source)}: not readable as .xlsx: {error!r}") from error
     if not book.sheetnames:
-        raise DataError(f"workbook {name}: expected at least one sheet, found none")
+        raise DataError(f"{_name(source)}: expected at least one sheet, found none")
     return book
 
 
+def _name(source: Path | bytes) -> str:
+    return f"workbook of {len(source)} bytes" if isinstance(source, bytes) else f"workbook {source}"
+
+
 def compare_open_workbooks(
-    reference: Workbook,
-    candidate: Workbook,
+    reference: Values,
+    candidate: Values,
     answer_position: str,
     rules: Rules = "spreadsheetbench",
     answer_sheet: str | None = None,
 ) -> Comparison:
-    """Compares two workbooks that `open_workbook` opened; for more than one verdict on the same pair.
+    """Compares two opened workbooks; for more than one verdict on the same pair.
 
-    Opening them takes nearly all of the time. Takes and returns otherwise what `compare_workbooks` does.
+    Takes and returns otherwise what `compare_workbooks` does.
     """
     try:
         ranges = parse_answer_position(answer_position, rules)
     except DataError as error:
         return Comparison(passed=False, reason=str(error))
     if rules == "sheet-aware":
-        named = find_answer_sheet(answer_sheet, reference.sheetnames)
+        named = find_answer_sheet(answer_sheet, _sheet_names(reference))
         ranges = [part if part.sheet is not None else part._replace(sheet=named) for part in ranges]
     parts = [_compare_range(reference, candidate, part, rules) for part in ranges]
     listed = (mismatch for part in parts for mismatch in part.mismatches)
@@ -229,49 +259,57 @@ def normalise(value: object) -> object:
     return value
 
 
-def _compare_range(reference: Workbook, candidate: Workbook, part: AnswerRange, rules: Rules) -> Comparison:
-    name = reference.sheetnames[0] if part.sheet is None else part.sheet
+def _compare_range(reference: Values, candidate: Values, part: AnswerRange, rules: Rules) -> Comparison:
+    name = _sheet_names(reference)[0] if part.sheet is None else part.sheet
     expected_sheet, sheet = _worksheet(reference, name), _worksheet(candidate, name)
     if expected_sheet is None:
         return Comparison(passed=False, reason=f"the reference has no worksheet {name!r}")
     if sheet is None:
         return Comparison(passed=False, reason=f"the candidate has no worksheet {name!r}")
+    # Only these rules look at the ends of a sheet, which take time to find.
+    ends = (expected_sheet.max_row, expected_sheet.max_column) if rules == "trace2skill" else (1, 1)
     try:
-        block = read_range(part.cells, rules, max_row=expected_sheet.max_row, max_column=expected_sheet.max_column)
+        block = read_range(part.cells, rules, max_row=ends[0], max_column=ends[1])
     except DataError as error:
         return Comparison(passed=False, reason=str(error))
-    mismatches = list(_mismatches(expected_sheet, sheet, block))
+    expected_values, values = _filled_cells(expected_sheet, block), _filled_cells(sheet, block)
+    differing = [place for place, value in expected_values.items() if not _equal(value, values.get(place))]
+    differing += [place for place in values.keys() - expected_values.keys() if not _equal(None, values[place])]
+    listed = [
+        CellMismatch(
+            sheet=sheet.title,
+            cell=f"{get_column_letter(place[0])}{place[1]}",
+            expected=_shorten(expected_values.get(place)),
+            got=_shorten(values.get(place)),
+        )
+        for place in sorted(differing)[:MAX_LISTED]
+    ]
     return Comparison(
-        passed=not mismatches,
-        reason=f"{len(mismatches)} of {block.size} cells differ on {name!r}" if mismatches else "",
+        passed=not differing,
+        reason=f"{len(differing)} of {block.size} cells differ on {name!r}" if differing else "",
         checked=block.size,
-        mismatched=len(mismatches),
-        mismatches=tuple(mismatches[:MAX_LISTED]),
+        mismatched=len(differing),
+        mismatches=tuple(listed),
     )
 
 
-def _worksheet(book: Workbook, name: str) -> Worksheet | None:
+def _sheet_names(book: Values) -> list[str]:
+    return book.sheetnames if isinstance(book, Workbook) else list(book)
+
+
+def _worksheet(book: Values, name: str) -> Worksheet | Sheet | None:
+    if not isinstance(book, Workbook):
+        return book.get(name)
     sheet = book[name] if name in book.sheetnames else None
     return sheet if isinstance(sheet, Worksheet) else None
 
 
-def _mismatches(expected_sheet: Worksheet, sheet: Worksheet, block: Block) -> Iterator[CellMismatch]:
-    expected_values, values = _filled_cells(expected_sheet, block), _filled_cells(sheet, block)
-    for column, row in sorted(expected_values.keys() | values.keys()):
-        expected, got = expected_values.get((column, row)), values.get((column, row))
-        if not _equal(expected, got):
-            yield CellMismatch(
-                sheet=sheet.title,
-                cell=f"{get_column_letter(column)}{row}",
-                expected=_shorten(expected),
-                got=_shorten(got),
-            )
-
-
-def _filled_cells(sheet: Worksheet, block: Block) -> dict[tuple[int, int], object]:
+def _filled_cells(sheet: Worksheet | Sheet, block: Block) -> dict[tuple[int, int], object]:
     """Values by column and row; a block that reaches beyond the sheet's last cell costs nothing."""
     if not block.size:
         return {}
+    if isinstance(sheet, Sheet):
+        return sheet.values(block)
     columns = sheet.iter_cols(
         min_col=block.first_column,
         max_col=min(block.last_column, sheet.max_column),
@@ -288,6 +326,9 @@ def _filled_cells(sheet: Worksheet, block: Block) -> dict[tuple[int, int], objec
 
 
 def _equal(expected: object, got: object) -> bool:
+    if type(expected) is type(got) and expected == got:
+        value = normalise(expected)
+        return value == value  # not so if it is NaN
     expected, got = normalise(expected), normalise(got)
     return type(expected) is type(got) and expected == got
 

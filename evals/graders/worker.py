@@ -10,6 +10,8 @@ import contextlib
 import importlib
 import os
 import pickle
+import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -27,11 +29,19 @@ PROCESSES = max(1, min(4, (os.cpu_count() or 1) // 2))
 """Processes of one pool: few, since a comparison takes milliseconds and a process seconds to start."""
 
 
+SECONDS = 600
+"""Time for one call, after which the kernel ends the process."""
+
+MEMORY_BYTES = 8 * 1024**3
+"""Address space of a process: a file that unpacks to more must not take the machine with it."""
+
+
 class WorkerEndedError(RuntimeError):
     """A process ended in the middle of a call."""
 
     def __init__(self, what: str, status: int) -> None:
-        super().__init__(f"The process that ran {what} ended with status {status}. Is the machine out of memory?")
+        reasons = {-signal.SIGALRM: f"It took more than {SECONDS} s.", -signal.SIGKILL: "Is the machine out of memory?"}
+        super().__init__(f"The process that ran {what} ended with status {status}. {reasons.get(status, '')}".rstrip())
         self.status = status
         """Exit status; of a signal, its negative number."""
 
@@ -126,7 +136,8 @@ def _pipes(worker: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _write(stream: IO[bytes], message: bytes) -> None:
-    stream.write(len(message).to_bytes(8, "big") + message)
+    stream.write(len(message).to_bytes(8, "big"))
+    stream.write(message)
     stream.flush()
 
 
@@ -142,12 +153,17 @@ def _serve() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # What a function prints must not come between the answers.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     while question := _read(sys.stdin.buffer):
         module, name, args, kwargs = pickle.loads(question)
+        signal.alarm(SECONDS)
         try:
             answer = pickle.dumps((True, getattr(importlib.import_module(module), name)(*args, **kwargs)))
+        except MemoryError:
+            answer = _raised(RuntimeError(f"{name} needs more than {MEMORY_BYTES / 1024**3:g} GiB of memory."))
         except Exception as error:
             answer = _raised(error)
+        signal.alarm(0)
         _write(answers, answer)
 
 

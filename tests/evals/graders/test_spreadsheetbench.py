@@ -8,6 +8,7 @@ from datetime import datetime, time, timedelta
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]
@@ -23,9 +24,11 @@ from evals.graders.spreadsheetbench import (
     compare_open_workbooks,
     compare_workbooks,
     normalise,
+    open_values,
     open_workbook,
     parse_answer_position,
 )
+from tests.evals.graders.workbook.files import is_fast
 from trace2skill.errors import DataError
 
 SHARED_DATA = Path(__file__).parents[3] / "../shared/data"
@@ -316,9 +319,10 @@ def test_a_range_far_beyond_the_data_is_cheap() -> None:
     assert (result.passed, result.checked) == (True, 16_384 * 1_048_576)
 
 
-def test_a_second_verdict_on_the_same_pair_is_the_same() -> None:
-    reference = open_workbook(workbook(S={"A1": 1, "B2": 2}))
-    candidate = open_workbook(workbook(S={"A1": 1, "B2": 2, "A9": 3}))
+@pytest.mark.parametrize("opened", [open_values, open_workbook])
+def test_a_second_verdict_on_the_same_pair_is_the_same(opened: Callable[[bytes], Workbook]) -> None:
+    reference = opened(workbook(S={"A1": 1, "B2": 2}))
+    candidate = opened(workbook(S={"A1": 1, "B2": 2, "A9": 3}))
     verdicts = [
         compare_open_workbooks(reference, candidate, position, "trace2skill").passed
         for position in ("A:B", "A1:B9", "A:B")
@@ -409,13 +413,26 @@ def verified_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "spreadsheetbench-verified-400"
 
 
-def verdicts_on(reference: Path, candidates: list[Path], answer_position: str) -> list[tuple[bool, ...]]:
-    """Each candidate's verdict under both rules; top-level, so that a worker process finds it."""
-    expected = open_workbook(reference)
-    books = [open_workbook(candidate) for candidate in candidates]
-    return [
+class Judged(NamedTuple):
+    """What came of one task.
+
+    Attributes:
+        verdicts: Each candidate's under both rules.
+        slow: How many of its workbooks only openpyxl could open.
+    """
+
+    verdicts: list[tuple[bool, ...]]
+    slow: int
+
+
+def judge_task(reference: Path, candidates: list[Path], answer_position: str) -> Judged:
+    """Judges a task and checks all cells of its reference; top-level, so that a worker process finds it."""
+    is_fast(reference.read_bytes())
+    expected, *books = map(open_values, [reference, *candidates])
+    verdicts = [
         tuple(compare_open_workbooks(expected, book, answer_position, rules).passed for rules in BOTH) for book in books
     ]
+    return Judged(verdicts, sum(isinstance(book, Workbook) for book in [expected, *books]))
 
 
 def candidate_of(row: dict[str, str], folder: Path) -> Path:
@@ -444,7 +461,8 @@ def test_every_recorded_verdict_of_the_official_scorers(verified_tasks: Path) ->
             rows = [row for row in recorded if row["task_id"] == str(task["id"])]
             (reference,) = folder.glob("*golden.xlsx")
             candidates = [candidate_of(row, folder) for row in rows]
-            running.append((rows, pool.submit(verdicts_on, reference, candidates, task["answer_position"])))
-        judged = [pair for rows, job in running for pair in zip(rows, job.result(), strict=True)]
+            running.append((rows, pool.submit(judge_task, reference, candidates, task["answer_position"])))
+        judged = [pair for rows, job in running for pair in zip(rows, job.result().verdicts, strict=True)]
     assert len(judged) == len(recorded) == 1068
+    assert sum(job.result().slow for _, job in running) <= 10
     assert [(row, verdicts) for row, verdicts in judged if verdicts != tuple(row[rules] == "1" for rules in BOTH)] == []

@@ -52,6 +52,14 @@ def test_a_process_that_dies_is_an_error_and_is_replaced(workers: Workers) -> No
     assert workers.call(os.getpid) != first
 
 
+def test_a_call_is_limited_in_time_and_memory(workers: Workers) -> None:
+    with pytest.raises(WorkerEndedError, match=r"ended with status -14\. It took more than 600 s"):
+        workers.call(signal.raise_signal, signal.SIGALRM)
+    with pytest.raises(RuntimeError, match="bytearray needs more than 8 GiB of memory"):
+        workers.call(bytearray, 9 * 1024**3)
+    assert workers.call(fmean, [2.0]) == 2
+
+
 def test_many_threads_share_a_few_processes(workers: Workers) -> None:
     with ThreadPoolExecutor(8) as pool:
         found = set(pool.map(lambda _: workers.call(os.getpid), range(40)))
