@@ -46,9 +46,6 @@ from evals.sandbox.select import resolve_sandbox
 from trace2skill.data import resolve_path
 from trace2skill.errors import DataError
 
-LONG = 20_000
-"""Characters of an answer from which on judging it takes a process of its own."""
-
 VARIANTS = {"docvqa": "docvqa"}
 """Published datasets, and their folders below the data folder."""
 
@@ -367,10 +364,7 @@ def document_answer(rules: Rules) -> Scorer:
                 return _verdict(0.0, "", f"{output} was not written.")
             except (UnicodeDecodeError, OutputLimitExceededError) as error:
                 return _verdict(0.0, "", f"{output} is not a text file with an answer: {error}")
-        if len(answer) > LONG:
-            similarity = await COMPARISONS.run(anls, answer, list(target), rules=rules)
-        else:
-            similarity = anls(answer, list(target), rules=rules)
+        similarity = await COMPARISONS.judge(anls, answer, list(target), rules=rules)
         return _verdict(similarity, answer, f"ANLS {similarity:.3f}; an answer is right from {THRESHOLD} on.")
 
     return score

@@ -50,8 +50,6 @@ OWN_QUESTIONS = "questions"
 """Question file of a dataset that lists its splits in `splits.json`."""
 
 PREVIEW_ROWS = 5
-LONG = 20_000
-"""Characters of a message from which on judging it takes a process of its own."""
 
 WORKBOOK_SYSTEM_PROMPT = """\
 You are a spreadsheet expert who answers questions about tables by running Python and shell commands in a sandbox.
@@ -318,9 +316,7 @@ def denotation() -> Scorer:
                 return Score(value=INCORRECT, explanation=f"The output workbook {output} was not written.")
             except OutputLimitExceededError as error:
                 return Score(value=INCORRECT, explanation=f"The output workbook {output} is too large: {error}")
-        arguments = (produced, list(target), state.metadata["target_canon"])
-        heavy = isinstance(produced, bytes) or len(produced) > LONG
-        verdict = await COMPARISONS.run(judge, *arguments) if heavy else judge(*arguments)
+        verdict = await COMPARISONS.judge(judge, produced, list(target), state.metadata["target_canon"])
         value = CORRECT if verdict.right else INCORRECT
         return Score(value=value, answer=verdict.answer or None, explanation=verdict.explanation)
 

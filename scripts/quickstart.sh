@@ -11,7 +11,7 @@ rollout() { # name, split, further arguments
     local name=$1 split=$2
     shift 2
     inspect eval-set evals/spreadsheet.py --model sim/small -T dataset=sample -T split="$split" "$@" \
-        --tags SIMULATED --log-dir "$runs/$name" --display "$display"
+        --tags SIMULATED --no-log-realtime --log-dir "$runs/$name" --display "$display"
 }
 
 step "1/4  SIMULATED: sim/small solves the evolve split with skills/xlsx-basic"

@@ -17,7 +17,7 @@ from trace2skill.proposals import Verdicts, gate
 from trace2skill.replay import Lesson, lessons_of, replay, unhelpful
 from trace2skill.run import Run
 from trace2skill.skill import Skill
-from trace2skill.trajectory import Trajectories
+from trace2skill.trajectory import Trajectories, Trajectory
 
 
 def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdicts]:
@@ -31,7 +31,7 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
         The analyses by trajectory, and the verdicts of the gates.
 
     Raises:
-        LogError: A stage did not finish.
+        LogError: A stage did not finish, or its log has lost analyses.
     """
     analyses: dict[str, Analysis] = {}
     clean_runs: dict[str, bool] = {}
@@ -42,11 +42,26 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
             clean_runs[name.removesuffix(CLEAN_RUN)] = ran_clean(sample) and passed
         elif analysis := analysis_of(sample):
             analyses[name] = analysis
+    if lost := sorted(_pool(run, trajectories) - analyses.keys()):
+        raise LogError(
+            f"{len(lost)} analyses are missing in {run.folder / 'logs' / 'analysis'}, that of {lost[0]} among them. "
+            "Delete that folder and run the same command again."
+        )
     ordered = [analyses[name] for name in sorted(analyses)]
     verdicts = Verdicts(clean_runs=clean_runs)
     if run.config.replays:
         verdicts = replace(verdicts, unhelpful=_replay(run, trajectories, ordered, verdicts))
     return ordered, verdicts
+
+
+def _pool(run: Run, trajectories: Trajectories) -> set[str]:
+    """Ids of the trajectories that are analysed."""
+    chosen: list[Trajectory] = []
+    if run.config.analysts != "success":
+        chosen += trajectories.failures
+    if run.config.analysts in ("success", "combined"):
+        chosen += trajectories.successes
+    return {trajectory.id for trajectory in chosen}
 
 
 def _analysis_tasks(run: Run, trajectories: Trajectories) -> list[Task]:

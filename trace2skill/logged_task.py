@@ -16,7 +16,7 @@ from inspect_ai.util import registry_create
 
 from trace2skill.data import resolve_path
 from trace2skill.errors import LogError, Trace2SkillError
-from trace2skill.trajectory import Trajectory
+from trace2skill.trajectory import Trajectory, target_beginning
 
 T = TypeVar("T")
 
@@ -108,12 +108,17 @@ def sample_of(task: Task, trajectory: Trajectory) -> Sample:
     """The sample of a task that a trajectory is a run of.
 
     Raises:
-        LogError: The task's dataset has no such sample any more.
+        LogError: The task's dataset has no such sample any more, or another one of that id.
     """
     wanted = str(trajectory.sample_id)
     found = next((sample for sample in task.dataset if str(sample.id) == wanted), None)
     if found is None:
         raise LogError(f"Sample {wanted} of {trajectory.log} is not in the logged task's dataset any more.")
+    if target_beginning(found.target) != trajectory.target:
+        raise LogError(
+            f"Sample {wanted} of {trajectory.log} has another target than in the task of that name here: either the "
+            "dataset has changed, or it is another task."
+        )
     return found
 
 

@@ -72,7 +72,7 @@ def replay(
     for lesson in lessons:
         candidate = apply_edits(skill, lesson.edits).skill
         place = folder / candidate.digest[:16]
-        if not place.exists():
+        if not (place / skill.name).exists():
             save_skill(candidate, place)
         task = recreate_task(headers[lesson.trajectory.log], skill=str((place / skill.name).resolve()))
         sample = deepcopy(sample_of(task, lesson.trajectory))

@@ -163,7 +163,7 @@ def begin(folder: Path, record: BaseModel, name: str = RUN) -> None:
     if folder.exists() and not folder.is_dir():
         raise Trace2SkillError(f"{folder} is a file. A run needs a folder: choose another --output.")
     if not marker.exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(not path.name.startswith(f".{name}.") for path in folder.iterdir()):
             raise Trace2SkillError(f"{folder} is not empty and holds no evolution run. Choose another --output.")
         try:
             write_atomic(marker, record.model_dump_json(indent=2) + "\n")

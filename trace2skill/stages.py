@@ -126,6 +126,8 @@ def run_stage(
         max_tasks=len(tasks),
         continue_on_fail=True,
         log_buffer=1,
+        # Samples that Inspect restores from its realtime buffer after a crash have lost their store: their results.
+        log_realtime=False,
         tags=list(tags),
         max_connections=max_connections,
         display=display,

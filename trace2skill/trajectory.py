@@ -16,6 +16,8 @@ from trace2skill.errors import LogError
 from trace2skill.logs import LoadedLog, is_invalidated, load_logs
 from trace2skill.outcome import SuccessRule
 
+TARGET_CHARACTERS = 200
+
 RESOURCE_LIMITS = frozenset({"time", "working", "cost", "operator"})
 """Limits that say something about the machine or its operator, not about the agent: such runs are excluded."""
 
@@ -29,6 +31,8 @@ class Trajectory:
     log: Path
     sample_id: int | str
     epoch: int
+    target: str
+    """Beginning of the sample's target, by which its task is known again."""
     score: float
     """Value of the chosen scorer as a number."""
     success: bool
@@ -115,6 +119,7 @@ def read_trajectories(
                 log=log.file,
                 sample_id=summary.id,
                 epoch=summary.epoch,
+                target=target_beginning(summary.target),
                 score=outcome,
                 success=rule.holds(outcome),
             )
@@ -126,6 +131,11 @@ def read_trajectories(
             + "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
         )
     return Trajectories(all=tuple(kept), excluded=tuple(excluded), logs=tuple(paths), headers=tuple(headers), rule=rule)
+
+
+def target_beginning(target: str | Sequence[str]) -> str:
+    """As much of a target as summaries of samples hold."""
+    return "\n".join([target] if isinstance(target, str) else target)[:TARGET_CHARACTERS]
 
 
 async def read_sample(trajectory: Trajectory) -> EvalSample:

@@ -18,11 +18,12 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, ParamSpec, TypeVar
+from typing import IO, Concatenate, ParamSpec, TypeVar
 
 import anyio.to_thread
 
 P = ParamSpec("P")
+S = TypeVar("S", str, bytes, str | bytes)
 T = TypeVar("T")
 
 PROCESSES = max(1, min(4, (os.cpu_count() or 1) // 2))
@@ -34,6 +35,10 @@ SECONDS = 600
 
 MEMORY_BYTES = 8 * 1024**3
 """Address space of a process: a file that unpacks to more must not take the machine with it."""
+
+
+LONG = 20_000
+"""Characters of a text from which on judging it may take its time."""
 
 
 class WorkerEndedError(RuntimeError):
@@ -81,6 +86,14 @@ class Workers:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`call`, for the event loop."""
         return await anyio.to_thread.run_sync(partial(self.call, function, *args, **kwargs))
+
+    async def judge(
+        self, function: Callable[Concatenate[S, P], T], produced: S, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`run` on what an agent produced, if that is a file or a long text; a short text is judged at once."""
+        if isinstance(produced, bytes) or len(produced) > LONG:
+            return await self.run(function, produced, *args, **kwargs)
+        return function(produced, *args, **kwargs)
 
     def stop(self) -> None:
         """End the idle processes."""

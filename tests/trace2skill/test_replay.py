@@ -53,7 +53,7 @@ def test_a_task_that_takes_no_skill_cannot_be_replayed(tmp_path: Path) -> None:
 
 
 def test_a_new_file_and_its_link_are_one_lesson() -> None:
-    trajectory = Trajectory(id="one", log=Path("x.eval"), sample_id="one", epoch=1, score=0, success=False)
+    trajectory = Trajectory(id="one", log=Path("x.eval"), sample_id="one", epoch=1, target="", score=0, success=False)
     edits = [append("one.1"), create("one.2"), append("one.3", "- Dates: see references/dates.md.")]
 
     lessons = lessons_of(trajectory, edits)

@@ -31,11 +31,14 @@ __all__ = [
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_REMEMBERED = 1024
+_REMEMBERED = 2048
 """Number of results that each function remembers."""
 
 _SHORT = 1 << 15
 """Bytes of XML up to which its result is remembered."""
+
+_NESTED = 100
+"""Elements of one name that may lie in each other."""
 
 _MAIN = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
@@ -185,11 +188,13 @@ def children(body: bytes, unique: bool = False) -> Iterator[tuple[bytes, bytes]]
 
 def _end_of_element(body: bytes, begin: int, name: bytes) -> int:
     close, opening, with_attributes = b"</%s>" % name, b"<%s>" % name, b"<%s " % name
-    end = body.index(close, begin) + len(close)
-    # An element may lie in another of its name.
-    while body.count(opening, begin, end) + body.count(with_attributes, begin, end) > body.count(close, begin, end):
+    end = begin
+    # An element may lie in another of its name, though hardly in many.
+    for _ in range(_NESTED):
         end = body.index(close, end) + len(close)
-    return end
+        if body.count(opening, begin, end) + body.count(with_attributes, begin, end) <= body.count(close, begin, end):
+            return end
+    raise Unusual("elements nested too deep")
 
 
 def levelled(name: bytes, piece: bytes) -> bytes:
