@@ -167,7 +167,6 @@ _LISTS: dict[bytes, tuple[bytes, Any]] = {
 }
 """The long lists of a style sheet, with the name and the class of their elements."""
 
-_STRICT_TAG = re.compile(rb'<(?:/[\w:.-]+\s*|[\w:.-]+(?: [\w:.-]+="[^"<>]*")*\s*/?)>()')
 _LIST_HEAD = re.compile(rb'<\w+(?: count="\d{1,9}"| \w+:\w+="[^"<>]*")*\s*/?>')
 _FORMAT = re.compile(rb"<xf(?=[\s/>])[^<>]*>")
 _NUMBER_FORMAT = re.compile(rb' numFmtId="(\d{1,8})"')
@@ -217,8 +216,6 @@ _is_timedelta_format = lru_cache(maxsize=1024)(is_timedelta_format)
 def read_styles(xml: bytes) -> Styles:
     """Reads `xl/styles.xml` as `apply_stylesheet` does; each of its lists has an element at the least."""
     document = read_document(xml, b"styleSheet")
-    if len(_STRICT_TAG.findall(document.body)) != document.body.count(b"<"):
-        raise Unusual("attributes in an unusual notation")
     found = {name: piece for name, piece in children(document.body, unique=True) if _is_known(name, Stylesheet)}
     counts = dict.fromkeys(_LISTS, 0)
     codes: dict[int, str] = {}
@@ -239,11 +236,16 @@ def _check_references(found: dict[bytes, bytes], counts: dict[bytes, int]) -> No
     if len(_FORMAT.findall(found[b"cellXfs"])) != counts[b"cellXfs"]:
         raise Unusual("format inside of another")
     formats = found[b"cellStyleXfs"] + found[b"cellXfs"]
-    check_numbers(formats, b"fontId", counts[b"fonts"])
-    check_numbers(formats, b"fillId", counts[b"fills"])
-    check_numbers(formats, b"borderId", counts[b"borders"])
-    check_numbers(formats, b"numFmtId", 10**8)
-    check_numbers(found[b"cellStyles"], b"xfId", counts[b"cellStyleXfs"])
+    for xml, attribute, count in (
+        (formats, b"fontId", counts[b"fonts"]),
+        (formats, b"fillId", counts[b"fills"]),
+        (formats, b"borderId", counts[b"borders"]),
+        (formats, b"numFmtId", 10**8),
+        (found[b"cellStyles"], b"xfId", counts[b"cellStyleXfs"]),
+    ):
+        if xml.count(attribute) != xml.count(b' %s="' % attribute):
+            raise Unusual("attribute in an unusual notation")
+        check_numbers(xml, attribute, count)
 
 
 @once
