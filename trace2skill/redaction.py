@@ -27,7 +27,6 @@ _PLAIN = re.compile(
     r"expect(?:ed|s|ing)?|got|gave|actual(?:ly)?|found|received|should|must|instead|rather|than|vs|versus|differs?|from"
     r"|match(?:es)?|mismatch(?:es)?|lacks?|wrong|(?:in)?correct|right|answers?|reference|target|golden|output|result"
     r"|an?|the|this|it|of|and|or|but|with|in|at|on|to|for|is|are|was|were|be|has|have|does|did|more|other|all|each|every"
-    r"|pass|passes|passed|fail|fails|failed|ok"
     r"|items?|values?|cells?|rows?|columns?|number|integer|text|date|empty|blank|missing|none|null|nothing",
     re.IGNORECASE,
 )

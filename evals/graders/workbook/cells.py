@@ -1,4 +1,4 @@
-"""The cells of a worksheet: those asked for are given to openpyxl's parser, of the others only the form is checked."""
+"""The cells of a worksheet: those asked for get their values, of the others only the form is checked."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -68,12 +68,12 @@ _PLACE = re.compile(rb'<c r="([A-Z]+)(\d+)"')
 _STYLE = re.compile(rb' s="(\d+)"')
 _TEXT_NUMBER = re.compile(rb' t="s"[^<]*(?:<f[^<]*(?:</f>)?)?<v>(\d+)</v>')
 _SHEET_DATA = re.compile(rb"<sheetData\s*/?>")
+_ROW_ANYWHERE = re.compile(rb"<row[\s/>]")
 _MERGED_HEAD = re.compile(rb'<mergeCells(?: count="\d{1,9}")?>')
 _MERGED = re.compile(rb'<mergeCell ref="([A-Z]{1,3})([1-9]\d{0,6}):([A-Z]{1,3})([1-9]\d{0,6})"\s*/>')
 _TEXT = re.compile(rb"<si>(?:" + _PLAIN_TEXT + rb"</si>|.*?</si>)|<si/>", re.DOTALL)
 _PLAIN_ITEM = re.compile(rb"<si>" + _PLAIN_TEXT + rb"</si>|<si/>")
 _SIMPLE_ITEM = re.compile(rb'<si><t(?: xml:space="preserve")?>([^<&\r]*)</t></si>')
-
 
 _NOT_SIMPLE = object()
 
@@ -255,11 +255,13 @@ def split_rows(body: bytes) -> tuple[bytes, bytes]:
     """The rows of a worksheet, and everything else in it."""
     start, end = body.find(b"<sheetData"), body.rfind(b"</sheetData>")
     tag = _SHEET_DATA.match(body, start)
-    if tag is None or body.count(b"<sheetData") != 1 or re.search(rb"<row[\s/>]", body[:start] + body[end:]):
+    if tag is None or body.count(b"<sheetData") != 1:
         raise Unusual("rows")
-    if end < 0:
-        return b"", body[:start] + body[tag.end() :]
-    return body[tag.end() : end], body[:start] + body[end + len(b"</sheetData>") :]
+    rows = body[tag.end() : end] if end >= 0 else b""
+    rest = body[:start] + body[end + len(b"</sheetData>") if end >= 0 else tag.end() :]
+    if _ROW_ANYWHERE.search(rest):
+        raise Unusual("row outside of the rows")
+    return rows, rest
 
 
 def check_rows(rows: bytes, shared: Shared) -> None:

@@ -236,6 +236,8 @@ def _check_references(found: dict[bytes, bytes], counts: dict[bytes, int]) -> No
     if len(_FORMAT.findall(found[b"cellXfs"])) != counts[b"cellXfs"]:
         raise Unusual("format inside of another")
     formats = found[b"cellStyleXfs"] + found[b"cellXfs"]
+    if b"'" in formats or formats.count(b"<") != formats.count(b">"):
+        raise Unusual("attribute that hides others")
     for xml, attribute, count in (
         (formats, b"fontId", counts[b"fonts"]),
         (formats, b"fillId", counts[b"fills"]),

@@ -137,6 +137,11 @@ OPENED = {
     "processing instruction": (SHEET, "<sheetData>", "<?x y?><sheetData>"),
     "another prefix": (SHEET, "<v>-2.5</v>", f'<x:v xmlns:x="{MAIN}">-2.5</x:v>'),
     "row outside of the rows": (SHEET, "<pageMargins", '<row r="90"><c r="A90"><v>1</v></c></row><pageMargins'),
+    "row outside of no rows": (
+        "xl/worksheets/sheet3.xml",
+        "<sheetData/>",
+        '<sheetData/><row r="90"><c r="A90"><v>1</v></c></row>',
+    ),
     "row in an extension": (
         SHEET,
         "<pageMargins",
@@ -159,6 +164,11 @@ OPENED = {
     ),
     "comment in the last row": ("xl/comments1.xml", 'ref="H30"', 'ref="H1048576"'),
     "format in a format": (STYLES, '<alignment horizontal="center"/>', '<xf numFmtId="14"/>'),
+    "number in another attribute": (
+        STYLES,
+        '<xf numFmtId="164"',
+        '<xf xmlns:y="z" y:a=\' numFmtId="0"\' y:b=">" numFmtId="164"',
+    ),
     "format of another number": (STYLES, '<xf numFmtId="164"', '<xf numFmtId=" 14 "'),
     "format that is built in": (STYLES, '<xf numFmtId="164"', '<xf numFmtId="14"'),
     "format that is not there": (STYLES, '<xf numFmtId="164"', '<xf numFmtId="999"'),
