@@ -49,14 +49,14 @@ from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalSample
 from inspect_ai.model import Model, get_model
 
-from trace2skill.consolidation import RESOLUTION, MergeTree, consolidation, level_sizes, step_of
-from trace2skill.lessons import Asking
-from trace2skill.merging import MergeStep
-from trace2skill.patch import Edit, Patch
-from trace2skill.patch_import import to_reference
+from trace2skill.consolidation.merging import MergeStep
+from trace2skill.consolidation.tree import RESOLUTION, MergeTree, consolidation, level_sizes, step_of
+from trace2skill.edits.importing import to_reference
+from trace2skill.edits.patch import Edit, Patch
+from trace2skill.evolution.stages import finished_samples, run_stage
+from trace2skill.models.asking import Asking
 from trace2skill.prompts import Prompts
-from trace2skill.skill import SKILL_MD, Skill, load_skill
-from trace2skill.stages import finished_samples, run_stage
+from trace2skill.skill.folder import SKILL_MD, Skill, load_skill
 
 SKILL = Path(__file__).parents[1] / "skills" / "xlsx"
 SIZES = ((70, 5), (70, 32), (323, 5), (323, 32))

@@ -52,7 +52,7 @@ from evals.agent import MAX_FILE_BYTES, PRODUCED_FILES
 from evals.graders.spreadsheetbench import Rules, compare_workbooks
 from evals.spreadsheet import explain, load_dataset, workbook_folder
 from trace2skill.errors import DataError
-from trace2skill.skill import Skill, save_skill
+from trace2skill.skill.folder import Skill, save_skill
 
 MODEL = "qwen3.5-122b-a10b"
 """The recorded model, as the paths in its prompts name it."""

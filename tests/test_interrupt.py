@@ -8,8 +8,8 @@ from pathlib import Path
 from inspect_ai import eval
 
 from evals.math_reasoning import math_reasoning
+from trace2skill.evolution.folder import MANIFEST, Manifest
 from trace2skill.files import read_model
-from trace2skill.run_folder import MANIFEST, Manifest
 
 SKILL = "skills/math-basic"
 

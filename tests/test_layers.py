@@ -8,7 +8,7 @@ import trace2skill
 
 ROOT = Path(__file__).parents[1]
 # The sandbox needs the package itself only to hide its folder.
-LOADERS = {"trace2skill", "trace2skill.data", "trace2skill.errors", "trace2skill.skill"}
+LOADERS = {"trace2skill", "trace2skill.data.places", "trace2skill.errors", "trace2skill.skill.folder"}
 
 
 def imports(package: str) -> Iterator[tuple[Path, str]]:

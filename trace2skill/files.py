@@ -1,7 +1,11 @@
-"""Files written whole or not at all, and read back with a word on what is wrong with them."""
+"""Files and folders written whole or not at all, and read back with a word on what is wrong with them."""
 
+import ctypes
+import errno
 import os
+import shutil
 import tempfile
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -9,6 +13,11 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 Stored = TypeVar("Stored", bound=BaseModel)
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+# What renameat2 answers where the kernel or the file system lacks the exchange.
+_NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -45,3 +54,93 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def write_folder(
+    target: Path, files: Mapping[str, bytes], executable: Collection[str] = (), *, overwrite: bool = False
+) -> None:
+    """Write a folder with these files and no others.
+
+    Everything is written and flushed to disk in a hidden folder beside the target, which then takes the target's
+    place by a rename. A folder that is overwritten is exchanged in one step where the system can do so.
+
+    Args:
+        target: The folder to write; its parent is created.
+        files: Contents by relative POSIX path. The caller has checked that the paths stay inside.
+        executable: The paths that get the executable bit.
+        overwrite: Whether an existing folder may be replaced.
+
+    Raises:
+        FileExistsError: The target exists and may not be replaced, or is not a folder.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(target) and (not overwrite or target.is_symlink() or not target.is_dir()):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    # One fixed name, so that what a killed run left behind is cleared by the next one.
+    staging = target.with_name(f".{target.name}.saving")
+    _remove(staging)
+    staging.mkdir()
+    for path, data in files.items():
+        _write_file(staging / path, data, executable=path in executable)
+    for folder in sorted((p for p in staging.rglob("*") if p.is_dir()), reverse=True):
+        _sync(folder)
+    _sync(staging)
+    if target.exists():
+        _replace(staging, target)
+    else:
+        staging.rename(target)
+    _sync(target.parent)
+
+
+def _write_file(path: Path, data: bytes, *, executable: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("xb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    if executable:
+        # Whoever may read a script may run it: the umask has already decided who may read.
+        mode = path.stat().st_mode
+        path.chmod(mode | (mode & 0o444) >> 2)
+
+
+def _replace(staging: Path, target: Path) -> None:
+    """Put the staged folder in the target's place and remove what stood there."""
+    if not _exchange(staging, target):
+        replaced = target.with_name(f".{target.name}.replaced")
+        _remove(replaced)
+        target.rename(replaced)
+        try:
+            staging.rename(target)
+        except OSError:
+            replaced.rename(target)
+            raise
+        _remove(replaced)
+    _remove(staging)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders in one step; False where the system cannot (anything but Linux, some network drives)."""
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _NO_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+def _remove(folder: Path) -> None:
+    if os.path.lexists(folder):
+        shutil.rmtree(folder)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

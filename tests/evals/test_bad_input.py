@@ -21,7 +21,7 @@ from inspect_ai.util import sandbox
 from openpyxl import load_workbook
 
 from evals import math_reasoning, spreadsheet, wikitq
-from trace2skill.data import bundled
+from trace2skill.data.places import bundled
 
 HUGE = 10_000_000
 MARK = "filled in below"

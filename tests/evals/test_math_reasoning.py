@@ -29,7 +29,7 @@ from evals.math_reasoning import (
 )
 from tasks.generate_sample_math import FOLDER, KINDS, sample_problems, write_dataset
 from tasks.split_dapo_math import clean, runs, words
-from trace2skill.data import DATA_VARIABLE, bundled
+from trace2skill.data.places import DATA_VARIABLE, bundled
 from trace2skill.errors import DataError, SkillError
 
 SHARED = Path(__file__).parents[2] / "../shared/data"

@@ -13,7 +13,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from evals.graders.spreadsheetbench import Rules
 from evals.spreadsheet import find_workbook, hard, load_dataset, oracle, preview, soft, spreadsheet, unchanged
-from trace2skill.data import bundled
+from trace2skill.data.places import bundled
 from trace2skill.errors import DataError
 
 SHARED = Path(__file__).parents[2] / "../shared/data/spreadsheetbench"

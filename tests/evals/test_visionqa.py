@@ -27,10 +27,10 @@ from evals.visionqa import (
     visionqa,
 )
 from tasks.generate_sample_visionqa import FOLDER, sample_pages, sound, write_dataset
-from trace2skill.cards import read_card
-from trace2skill.compare import compare
+from trace2skill.comparison.pairing import compare
+from trace2skill.data.cards import read_card
 from trace2skill.errors import DataError, SkillError
-from trace2skill.trajectory import read_trajectories
+from trace2skill.logs.trajectory import read_trajectories
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT / "../shared/data"

@@ -28,9 +28,9 @@ from evals.wikitq import (
     unescape,
     wikitq,
 )
-from trace2skill.data import bundled
+from trace2skill.data.places import bundled
 from trace2skill.errors import DataError
-from trace2skill.skill import load_skill
+from trace2skill.skill.folder import load_skill
 
 SHARED = Path(__file__).parents[2] / "../shared/data/wikitq"
 FORMATS: tuple[Format, ...] = ("workbook", "text")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.trace2skill.toy import run_adding, write_skill
-from trace2skill.skill import Skill, load_skill
+from trace2skill.skill.folder import Skill, load_skill
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from typing import get_args
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from trace2skill.patch import Edit, Operation, document_of
-from trace2skill.skill import Skill
+from trace2skill.edits.patch import Edit, Operation, document_of
+from trace2skill.skill.folder import Skill
 
 TITLES = ("Use", "1. Use", "Write *files*", "Ä: ölig", "见", "End", "use")
 

@@ -21,8 +21,8 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import ToolCall, ToolInfo
 from inspect_ai.util import sandbox, store
 
-from trace2skill.patch import Edit
-from trace2skill.skill import load_skill
+from trace2skill.edits.patch import Edit
+from trace2skill.skill.folder import load_skill
 
 NUMBERS = {"one": 1234, "two": 2345, "three": 3456, "four": 4567}
 

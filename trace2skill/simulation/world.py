@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trace2skill.data import bundled, data_dir
+from trace2skill.data.places import bundled, data_dir
 from trace2skill.errors import DataError
 from trace2skill.simulation.applicable import applicable_habits, wrong_sheet
 from trace2skill.simulation.blocks import answer_blocks, load

@@ -11,7 +11,7 @@ from typing import Literal
 
 from evals.graders.spreadsheetbench import Comparison, compare_workbooks
 from evals.spreadsheet import find_workbook, load_dataset
-from trace2skill.data import bundled
+from trace2skill.data.places import bundled
 from trace2skill.simulation.scripts import solve_command
 from trace2skill.simulation.world import Knowledge, Prompt, knowledge, read_prompt
 

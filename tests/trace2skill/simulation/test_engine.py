@@ -14,18 +14,19 @@ from inspect_ai.scorer import value_to_float
 from evals.math_reasoning import math_reasoning
 from evals.visionqa import visionqa
 from evals.wikitq import wikitq
-from trace2skill.analysis import CLEAN_RUN, analysis_of
-from trace2skill.analysts import Analysis
-from trace2skill.evolve import evolve
-from trace2skill.ledger import read_ledger
-from trace2skill.patch import Edit, Patch
-from trace2skill.provenance import blame
-from trace2skill.run_folder import Analysts, EvolveConfig, Manifest
+from trace2skill.analysis.analysts import Analysis
+from trace2skill.analysis.tasks import CLEAN_RUN, analysis_of
+from trace2skill.consolidation.ledger import read_ledger
+from trace2skill.edits.patch import Edit, Patch
+from trace2skill.edits.provenance import blame
+from trace2skill.evolution.configuration import Analysts, EvolveConfig
+from trace2skill.evolution.evolve import evolve
+from trace2skill.evolution.folder import Manifest
+from trace2skill.logs.transcript import render_transcript
 from trace2skill.simulation.answers.analyst import faulty_habits
 from trace2skill.simulation.habits import read_teaching, taught_by
 from trace2skill.simulation.lessons import quirks
-from trace2skill.skill import load_skill
-from trace2skill.transcript import render_transcript
+from trace2skill.skill.folder import load_skill
 
 
 @dataclass(frozen=True)

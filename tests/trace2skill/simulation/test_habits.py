@@ -2,7 +2,7 @@
 
 import pytest
 
-from trace2skill.data import bundled
+from trace2skill.data.places import bundled
 from trace2skill.simulation.habits import denied_by, habits, read_teaching, statements, taught_by
 from trace2skill.simulation.lessons import quirks
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from inspect_ai.model import ChatMessage, ChatMessageUser
 
-from trace2skill.merging import account
-from trace2skill.outputs import MergeResult, ProposedPatch
-from trace2skill.patch import Edit
+from trace2skill.analysis.reports import ProposedPatch
+from trace2skill.consolidation.merging import MergeResult, account
+from trace2skill.edits.patch import Edit
 from trace2skill.simulation.editing import propose_edits
 from trace2skill.simulation.habits import habits
 from trace2skill.simulation.lessons import quirks

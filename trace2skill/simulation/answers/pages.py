@@ -15,7 +15,7 @@ from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
-from trace2skill.data import bundled, data_dir
+from trace2skill.data.places import bundled, data_dir
 from trace2skill.errors import DataError
 from trace2skill.simulation.answers.asked import Asked
 from trace2skill.simulation.answers.slips import Case, FormSlip, ValueSlip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from trace2skill.data import bundled, data_dir
+from trace2skill.data.places import bundled, data_dir
 from trace2skill.simulation.answers.asked import Asked
 from trace2skill.simulation.answers.slips import Case, FormSlip, ValueSlip
 from trace2skill.simulation.habits import MATH

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trace2skill.data import bundled, data_dir
+from trace2skill.data.places import bundled, data_dir
 from trace2skill.simulation.answers.asked import Asked
 from trace2skill.simulation.answers.slips import Case, FormSlip, Items, ValueSlip, begins_with_number, extreme, number
 from trace2skill.simulation.habits import WIKITQ

@@ -27,7 +27,7 @@ from tests.evals.graders.workbook.files import (
     parts_of,
     rich_workbook,
 )
-from trace2skill.data import bundled
+from trace2skill.data.places import bundled
 from trace2skill.errors import DataError
 
 RICH = rich_workbook()

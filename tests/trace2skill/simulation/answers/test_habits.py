@@ -2,7 +2,7 @@
 
 import pytest
 
-from trace2skill.data import bundled
+from trace2skill.data.places import bundled
 from trace2skill.simulation.habits import DOMAINS, SPREADSHEET, denied_by, habits, read_teaching, taught_by
 from trace2skill.simulation.lessons import domain_of, quirks
 

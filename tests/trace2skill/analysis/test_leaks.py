@@ -1,0 +1,96 @@
+import io
+import zipfile
+
+import pytest
+
+from trace2skill.analysis.leaks import hard_coded, leaked, readable, reference_values
+
+VERDICT = "FAILED\nSheet1!B2: expected 48213.5, got None\nSheet1!B3: expected 'Hamburg-Altona', got 'Bremen'"
+
+
+def test_only_what_nobody_else_could_know_is_a_reference_value() -> None:
+    values = reference_values(VERDICT, ["the task speaks of Bremen", "an input cell holds 48213.5"])
+
+    assert values == {"Hamburg-Altona"}
+
+
+def test_a_fix_with_a_reference_value_is_stopped() -> None:
+    values = reference_values(VERDICT, ["Bremen"])
+
+    assert hard_coded("ws['B2'] = 48213.5", values) is not None
+    assert hard_coded("ws['B2'] = total", values) is None
+    assert hard_coded("ws['B2'] = 148213.57", values) is None
+
+
+def test_a_lesson_that_speaks_of_the_reference_is_stopped() -> None:
+    assert leaked("Compare with the golden workbook.", frozenset()) is not None
+    assert leaked("Compare with the expected output.", frozenset()) is not None
+    assert leaked("Read back what was written.", frozenset()) is None
+
+
+def test_text_inside_a_workbook_is_readable() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("xl/sharedStrings.xml", "<t>Hamburg-Altona</t>")
+
+    assert "Hamburg-Altona" in readable(buffer.getvalue())
+    assert readable(b"plain") == "plain"
+
+
+def test_a_damaged_or_oversized_container_is_read_as_it_is() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.xml", "text " * 1000)
+        archive.writestr("b.xml", "x" * 70_000_000)
+    damaged = bytearray(buffer.getvalue())
+    damaged[40:60] = bytes(20)
+
+    assert len(readable(buffer.getvalue())) < 1_000_000
+    assert isinstance(readable(bytes(damaged)), str)
+
+
+def test_the_row_of_a_cell_is_no_value_and_double_quotes_are_quotes() -> None:
+    assert reference_values('Sheet1!C412: expected "Bob\'s shop", got None', []) == {"Bob's shop"}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "text"),
+    [
+        ("expected 48213.5", "total = 48_213.50"),
+        ("expected 48213.5", "The sum is 48.213,50."),
+        ("expected 1,241.00", "It is 1241."),
+        ("expected 'Hamburg-Altona'", "write HAMBURG-ALTONA"),
+        ("expected datetime.datetime(2024, 3, 5, 0, 0)", "sheet['B2'] = date(2024, 3, 5)"),
+        ("expected datetime.datetime(2024, 3, 5, 0, 0)", "It fell on 05.03.2024."),
+        ("expected datetime.datetime(2024, 3, 5, 0, 0)", "sheet['B2'] = 45356"),
+    ],
+)
+def test_a_reference_value_is_found_in_other_spellings(verdict: str, text: str) -> None:
+    assert hard_coded(text, reference_values(verdict, [])) is not None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "known"),
+    [
+        ("expected 1241.0", "the input holds 1,241"),
+        ("expected datetime.datetime(2024, 3, 5, 0, 0)", "<v>45356</v>"),
+        ("expected datetime.datetime(2024, 3, 5, 0, 0)", "The deadline is 2024-03-05."),
+        ("expected 12", ""),
+        ("expected 2024-13-45", "it says 2024-13-45"),
+    ],
+)
+def test_what_is_known_in_another_spelling_is_no_reference_value(verdict: str, known: str) -> None:
+    assert reference_values(verdict, [known]) == set()
+
+
+@pytest.mark.parametrize("text", ["range(0, 12)", "round(1.05)", "version 21.0", "row 112"])
+def test_short_spellings_of_a_number_stop_nothing(text: str) -> None:
+    assert hard_coded(text, frozenset({"1.0", "12.0", "0.5"})) is None
+
+
+def test_text_in_a_workbook_is_read_as_its_reader_sees_it() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("xl/sharedStrings.xml", "<t>Birch &amp; Co</t>")
+
+    assert reference_values("expected 'Birch & Co'", [readable(buffer.getvalue())]) == set()

@@ -1,0 +1,48 @@
+"""What a run will take, before it is run."""
+
+from pathlib import Path
+
+from tests.trace2skill.toy import run_adding, run_adding_with_skill, write_skill
+from trace2skill.evolution.configuration import EvolveConfig
+from trace2skill.evolution.plan import plan, plan_table
+
+
+def test_a_plan_counts_calls_and_asks_no_model(tmp_path: Path) -> None:
+    skill = write_skill(tmp_path)
+    logs = run_adding_with_skill(tmp_path / "logs", skill)
+
+    stages = {stage.stage: stage for stage in plan([logs], skill, EvolveConfig(max_turns=5, replays=2))}
+
+    assert [(stage.samples, stage.calls, stage.most_calls) for stage in stages.values()] == [
+        (2, 12, 12),
+        (2, 4, 4),
+        (6, 30, 30),
+        (2, 2, 2),
+    ]
+    assert list(stages) == ["error_analysis", "success_analysis", "replay", "consolidation"]
+    assert all(stage.input_tokens > 0 for name, stage in stages.items() if name != "replay")
+    assert plan_table(tuple(stages.values())).row_count == 5
+
+
+def test_each_condition_has_its_own_stages(adding_logs: Path, tmp_path: Path) -> None:
+    skill = write_skill(tmp_path)
+    stages = {
+        condition: [row.stage for row in plan([adding_logs], skill, EvolveConfig(analysts=condition, merger="lexical"))]
+        for condition in ("error", "success", "error-llm")
+    }
+
+    assert stages == {
+        "error": ["error_analysis"],
+        "success": ["success_analysis"],
+        "error-llm": ["error_llm_analysis"],
+    }
+
+
+def test_longer_transcripts_take_more_tokens(tmp_path: Path) -> None:
+    logs, skill = run_adding(tmp_path / "logs"), write_skill(tmp_path)
+    short, whole = (
+        plan([logs], skill, EvolveConfig(analysts="success", merger="lexical", transcript_tokens=tokens))
+        for tokens in (100, 16_000)
+    )
+
+    assert short[0].input_tokens <= whole[0].input_tokens

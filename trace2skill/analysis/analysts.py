@@ -1,0 +1,308 @@
+"""The analysts as solvers: what they see, the tools they have, and the analysis they leave in their sample's store."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+import anyio.to_thread
+from inspect_ai.agent import AgentSubmit, react, run
+from inspect_ai.log import EvalSample
+from inspect_ai.model import ChatMessage, ChatMessageUser, ContentImage, ContentText, get_model
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+from inspect_ai.tool import Tool, bash
+from inspect_ai.util import OutputLimitExceededError, sandbox, store, time_limit, token_limit, turn_limit
+from pydantic import BaseModel, ConfigDict
+
+from trace2skill.analysis.fix import (
+    answer_with,
+    check_answer,
+    check_fix,
+    refuse,
+    run_fix,
+    submit,
+    submit_answer,
+    take_inputs,
+)
+from trace2skill.analysis.judging import Judging
+from trace2skill.analysis.leaks import readable
+from trace2skill.analysis.lessons import UNUSABLE, leaking_edits, propose_patch
+from trace2skill.analysis.reports import MAX_LESSONS, ErrorReport, Lesson, SuccessReport
+from trace2skill.analysis.submission import Submission, sift
+from trace2skill.edits.patch import Patch
+from trace2skill.errors import ModelOutputError
+from trace2skill.logs.outcome import SuccessRule
+from trace2skill.logs.trajectory import Trajectory, read_sample
+from trace2skill.logs.transcript import render_transcript
+from trace2skill.models.asking import Asking
+from trace2skill.models.cast import ANALYST
+from trace2skill.models.structured import generate_structured
+
+ANALYSIS = "analysis"
+"""Store key of a finished analysis."""
+
+WORK = "trace2skill"
+"""Metadata key of what the engine adds to a sample."""
+
+OUTCOME, RAN = "clean_run", "ran"
+"""Store key of how the script of a clean run ended, and what stands there if it went through."""
+
+PRODUCED_FILES = "produced_files"
+"""Store key under which a task keeps what its agent produced: path -> base64 content."""
+
+Analyst = Literal["error", "success", "error-llm"]
+
+
+class Analysis(BaseModel):
+    """What one analyst made of one trajectory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trajectory: str
+    """Id of the trajectory."""
+    analyst: Analyst
+    """Which analyst wrote it."""
+    causes: tuple[str, ...] = ()
+    """Causes of the failure, or the solution path of a success."""
+    lessons: tuple[Lesson, ...] = ()
+    """The lessons that the patch expresses."""
+    lessons_stopped: tuple[str, ...] = ()
+    """For each lesson that the leak guard stopped, its title and the reason."""
+    patch: Patch | None = None
+    """The lessons as edits; none where there was nothing to propose."""
+    fix: str = ""
+    """Name of the submitted script; empty where the fix is an answer, and where there is none."""
+    fix_source: str = ""
+    """Text of the submitted script, or the submitted answer."""
+    leaks: dict[str, str] = {}
+    """Edits that may not be used, by id, with the reason."""
+    rejected: str = ""
+    """Why nothing of this analysis may be used; empty if it may."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one error analysis may take, the turn for the edits aside; the logged task's own limits are lifted."""
+
+    turns: int = 100
+    """Model generations (paper: 100)."""
+    tokens: int | None = None
+    """Tokens in and out; none for no limit."""
+    seconds: int | None = None
+    """Time; none for no limit."""
+
+
+def error_analyst(
+    by_id: Mapping[str, Trajectory], asking: Asking, judging: Judging, limits: Limits, *, sandboxed: bool
+) -> Solver:
+    """The error analyst; in a sample that carries a fix, the clean run of that fix.
+
+    Args:
+        by_id: The failures.
+        asking: The skill, and how the analyst is asked.
+        judging: How the task decides what success is.
+        limits: What an analysis may take.
+        sandboxed: Whether the task has a sandbox. There a fix is a script, and a verdict tells what kind of mismatch it
+            found; elsewhere a fix is an answer, verdicts are bare, and tries are few, because an answer can be guessed.
+    """
+
+    @solver(name="error_analyst")
+    def build(asking_digest: str, max_turns: int) -> Solver:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:
+            work: dict[str, Any] = state.metadata[WORK]
+            if "fix" in work:
+                return await _clean_run(state, work)
+            trajectory = by_id[str(state.sample_id)]
+            attempt = await read_sample(trajectory)
+            transcript = render_transcript(attempt.messages)
+            submission = Submission(targets=tuple(state.target), known=(state.input_text, transcript))
+            if sandboxed:
+                await take_inputs(submission)
+                submission.known += tuple(await _place_attempt(attempt, transcript))
+            first = judging.of(attempt.scores or {})
+            prompt = asking.prompts.render(
+                "error_analyst" if sandboxed else "error_analyst_answer",
+                max_lessons=MAX_LESSONS,
+                task=state.input_text,
+                transcript=render_transcript(attempt.messages, asking.transcript_tokens),
+                verdict=submission.show(first, bare=not sandboxed),
+                skill_name=asking.skill.name,
+                skill=asking.skill.skill_md,
+            )
+            tools, end = _tools(state, judging, submission, sandboxed)
+            agent = react(
+                prompt=None,
+                model=get_model(role=ANALYST),
+                tools=tools,
+                submit=AgentSubmit(tool=end, keep_in_messages=True),
+            )
+            bounds = [turn_limit(limits.turns), token_limit(limits.tokens), time_limit(limits.seconds)]
+            ended, over = await run(agent, _with_images(state, prompt), limits=bounds)
+            state.messages, state.output = ended.messages, ended.output
+            over_limit = f"no fix within the {over.type} limit" if over and not submission.source else ""
+            await _conclude(state, trajectory.id, submission, asking, over_limit)
+            return state
+
+        return solve
+
+    return build(asking.digest, limits.turns)
+
+
+def _tools(state: TaskState, judging: Judging, submission: Submission, sandboxed: bool) -> tuple[list[Tool], Tool]:
+    """The analyst's tools, and the one that ends the analysis."""
+    if sandboxed:
+        return [bash(timeout=180), check_fix(state, judging, submission)], submit(submission)
+    return [check_answer(state, judging, submission)], submit_answer(submission)
+
+
+def _with_images(state: TaskState, prompt: str) -> list[ChatMessage]:
+    """The prompt, with the images that the task shows its agent."""
+    images = [
+        content
+        for message in state.messages
+        if isinstance(message, ChatMessageUser) and isinstance(message.content, list)
+        for content in message.content
+        if isinstance(content, ContentImage)
+    ]
+    return [ChatMessageUser(content=[ContentText(text=prompt), *images] if images else prompt)]
+
+
+async def _place_attempt(attempt: EvalSample, transcript: str) -> list[str]:
+    """Put what the failed run left behind under `attempt/`; returns the text in it."""
+    await sandbox().write_file("attempt/transcript.md", transcript)
+    texts = []
+    for path, content in attempt.store.get(PRODUCED_FILES, {}).items():
+        if not content.startswith("not kept"):
+            data = base64.b64decode(content)
+            # An agent chose these names: none of them may lead out of the folder.
+            inside = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
+            await sandbox().write_file(str(PurePosixPath("attempt", *inside)), data)
+            texts.append(await anyio.to_thread.run_sync(readable, data))
+    return texts
+
+
+async def _clean_run(state: TaskState, work: dict[str, Any]) -> TaskState:
+    """Run a submitted fix from the original inputs; the task's scorer then judges the sample as usual."""
+    if not work["fix"]:
+        answer_with(state, work["source"])
+        store().set(OUTCOME, RAN)
+        return state
+    try:
+        await sandbox().write_file(work["fix"], work["source"])
+        ran = await run_fix(work["fix"])
+    except (OSError, OutputLimitExceededError) as error:
+        store().set(OUTCOME, f"failed: {error!r}")
+        return state
+    if ran.stdout.strip():
+        answer_with(state, ran.stdout)
+    store().set(OUTCOME, RAN if ran.success else f"failed: {ran.stderr[-500:]}")
+    return state
+
+
+def ran_clean(sample: EvalSample) -> bool:
+    """Whether the fix in a clean run went through; one that breaks off has proven nothing, whatever it left behind."""
+    return bool(sample.store.get(OUTCOME) == RAN)
+
+
+async def _conclude(state: TaskState, trajectory: str, submission: Submission, asking: Asking, rejected: str) -> None:
+    """Apply what can be checked at once, have the lessons turned into edits, and keep the analysis in the store."""
+    values = await anyio.to_thread.run_sync(submission.reference_values)
+    lessons, stopped = sift(submission.lessons, values)
+    rejected = rejected or refuse(submission, values)
+    if not rejected and stopped and not lessons:
+        rejected = f"every lesson was stopped; {stopped[0]}"
+    patch = None
+    if lessons and not rejected:
+        patch, rejected, state.messages = await propose_patch(state.messages, trajectory, lessons, asking)
+    analysis = Analysis(
+        trajectory=trajectory,
+        analyst="error",
+        causes=tuple(submission.causes),
+        lessons=tuple(lessons),
+        lessons_stopped=stopped,
+        patch=patch,
+        fix=submission.script,
+        fix_source=submission.source,
+        leaks=leaking_edits(patch, values),
+        rejected=rejected,
+    )
+    store().set(ANALYSIS, analysis.model_dump(mode="json"))
+
+
+def single_call_analyst(analyst: Analyst, by_id: Mapping[str, Trajectory], asking: Asking, rule: SuccessRule) -> Solver:
+    """An analyst that reads a transcript in one call, with one more for the edits.
+
+    Args:
+        analyst: `success`, or `error-llm` for failures.
+        by_id: The trajectories.
+        asking: The skill, and how the analyst is asked.
+        rule: What success is.
+    """
+
+    @solver(name="single_call_analyst")
+    def build(analyst: Analyst, asking_digest: str) -> Solver:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:
+            trajectory = by_id[str(state.sample_id)]
+            attempt = await read_sample(trajectory)
+            asked: list[ChatMessage] = [ChatMessageUser(content=_single_prompt(analyst, attempt, asking, rule))]
+            analysis = await _report(state, trajectory.id, analyst, asked, asking)
+            store().set(ANALYSIS, analysis.model_dump(mode="json"))
+            return state
+
+        return solve
+
+    return build(analyst, asking.digest)
+
+
+def _single_prompt(analyst: Analyst, attempt: EvalSample, asking: Asking, rule: SuccessRule) -> str:
+    values: dict[str, object] = {
+        "max_lessons": MAX_LESSONS,
+        "task": attempt.input if isinstance(attempt.input, str) else render_transcript(attempt.input),
+        "transcript": render_transcript(attempt.messages, asking.transcript_tokens),
+        "skill_name": asking.skill.name,
+        "skill": asking.skill.skill_md,
+    }
+    if analyst == "success":
+        return asking.prompts.render("success_analyst", **values)
+    targets = [attempt.target] if isinstance(attempt.target, str) else attempt.target
+    known = (str(values["task"]), render_transcript(attempt.messages))
+    verdict = Judging(rule=rule, scorers=()).of(attempt.scores or {})
+    shown = Submission(targets=tuple(targets), known=known).show(verdict)
+    return asking.prompts.render("error_llm", verdict=shown, **values)
+
+
+async def _report(
+    state: TaskState, trajectory: str, analyst: Analyst, asked: Sequence[ChatMessage], asking: Asking
+) -> Analysis:
+    model = get_model(role=ANALYST)
+    causes: tuple[str, ...]
+    try:
+        if analyst == "success":
+            told, state.messages = await generate_structured(
+                model, asked, SuccessReport, "success_report", config=asking.thinking
+            )
+            causes, reported = (told.solution_path,), told.lessons
+        else:
+            found, state.messages = await generate_structured(
+                model, asked, ErrorReport, "error_report", config=asking.thinking
+            )
+            causes, reported = tuple(found.causes), found.lessons
+    except ModelOutputError as error:
+        return Analysis(trajectory=trajectory, analyst=analyst, rejected=f"{UNUSABLE}{error}")
+    lessons, stopped = sift(reported, frozenset())
+    patch, rejected = None, ""
+    if lessons:
+        patch, rejected, state.messages = await propose_patch(
+            state.messages, trajectory, lessons, asking, asking.thinking
+        )
+    return Analysis(
+        trajectory=trajectory,
+        analyst=analyst,
+        causes=causes,
+        lessons=tuple(lessons),
+        lessons_stopped=stopped,
+        patch=patch,
+        leaks=leaking_edits(patch, frozenset()),
+        rejected=rejected,
+    )

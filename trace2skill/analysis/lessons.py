@@ -1,0 +1,98 @@
+"""The last turn of every analyst: its lessons as edits of the frozen skill, in the same conversation."""
+
+from collections.abc import Sequence
+
+from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_model
+
+from trace2skill.analysis.leaks import leaked
+from trace2skill.analysis.reports import Lesson, ProposedPatch
+from trace2skill.edits.patch import Edit, Patch, Rejection, pair_links, resolve
+from trace2skill.errors import ModelOutputError
+from trace2skill.models.asking import Asking
+from trace2skill.models.cast import ANALYST
+from trace2skill.models.structured import generate_structured
+from trace2skill.skill.folder import Skill
+
+UNUSABLE = "unusable output: "
+"""Begins the reason of an analysis whose structured output stayed invalid."""
+
+
+async def propose_patch(
+    messages: Sequence[ChatMessage],
+    trajectory: str,
+    lessons: Sequence[Lesson],
+    asking: Asking,
+    config: GenerateConfig | None = None,
+) -> tuple[Patch | None, str, list[ChatMessage]]:
+    """The last turn: lessons as edits, in the same conversation. A model that fails at it loses only its lessons.
+
+    Edits that do not fit the skill are shown to the model once; those that still do not fit end in the ledger.
+
+    Args:
+        messages: The analyst's conversation.
+        trajectory: Id of the trajectory.
+        lessons: The lessons that may be used.
+        asking: The skill, and how the model is asked.
+        config: How to sample.
+
+    Returns:
+        The patch, or none and the reason; and the whole conversation.
+    """
+    listed = "\n".join(lesson.model_dump_json() for lesson in lessons)
+    prompt = asking.prompts.render("patch", lessons=listed, outline=outline(asking.skill))
+    asked: list[ChatMessage] = [*messages, ChatMessageUser(content=prompt)]
+    try:
+        proposed, conversation = await generate_structured(
+            get_model(role=ANALYST),
+            asked,
+            ProposedPatch,
+            "patch",
+            advise=lambda patch: misfits(patch, trajectory, asking.skill),
+            config=config,
+        )
+    except ModelOutputError as error:
+        return None, f"{UNUSABLE}{error}", asked
+    patch = Patch(
+        trajectory=trajectory,
+        edits=_edits(proposed, trajectory),
+        reasoning=proposed.reasoning,
+        changelog=tuple(proposed.changelog),
+    )
+    return patch, "", conversation
+
+
+def misfits(proposed: ProposedPatch, trajectory: str, skill: Skill) -> list[str]:
+    """The edits that do not fit the skill, each with the reason."""
+    outcomes = [resolve(edit, skill) for edit in pair_links(_edits(proposed, trajectory))]
+    return [
+        f"edits[{number}] does not fit the skill: {outcome.reason}"
+        for number, outcome in enumerate(outcomes)
+        if isinstance(outcome, Rejection)
+    ]
+
+
+def _edits(proposed: ProposedPatch, trajectory: str) -> tuple[Edit, ...]:
+    return tuple(
+        Edit(id=f"{trajectory}.{number}", support=(trajectory,), **edit.model_dump())
+        for number, edit in enumerate(proposed.edits, start=1)
+    )
+
+
+def leaking_edits(patch: Patch | None, values: frozenset[str]) -> dict[str, str]:
+    """The edits of a patch that the leak guard stops, by id, with the reason."""
+    texts = {
+        edit.id: "\n".join((edit.file, edit.target, edit.content, edit.rationale))
+        for edit in (patch.edits if patch else ())
+    }
+    reasons = {name: leaked(text, values) for name, text in texts.items()}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def outline(skill: Skill) -> str:
+    """The skill's text files with their headings."""
+    lines = []
+    for path in skill.files:
+        lines.append(path)
+        if path.endswith(".md") and skill.is_text(path):
+            lines += [f"  {line}" for line in skill.lines(path) if line.startswith("#")]
+    return "\n".join(lines)

@@ -1,0 +1,90 @@
+"""From analyses to the edits that may be merged: gate, leak guard, guardrails. Every edit is accounted for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from trace2skill.analysis.analysts import Analysis
+from trace2skill.consolidation.ledger import Ledger
+from trace2skill.consolidation.lexical import split_items
+from trace2skill.edits.patch import Edit, Patch, check_edit
+from trace2skill.skill.folder import Skill
+
+NOT_REPRODUCED = "the fix did not pass in a clean run from the original inputs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposals:
+    """Every proposed edit, and the patches of those that may be merged."""
+
+    edits: tuple[Edit, ...]
+    patches: tuple[Patch, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """What the gates say."""
+
+    clean_runs: Mapping[str, bool]
+    """For each trajectory whose fix was run again, whether it passed."""
+    unhelpful: Mapping[str, str] = field(default_factory=dict)
+    """Edits that helped in no replay, by id, with the reason."""
+
+
+def collect(
+    analyses: Sequence[Analysis],
+    verdicts: Verdicts,
+    imported: Sequence[Patch],
+    skill: Skill,
+    ledger: Ledger,
+    *,
+    split: bool,
+) -> Proposals:
+    """Sort proposed edits into those that go on and those that end here, each of these with its reason in the ledger.
+
+    Args:
+        analyses: The analyses of trajectories.
+        verdicts: What the gates say.
+        imported: Patches from elsewhere.
+        skill: The frozen skill.
+        ledger: Receives the edits that end here, and the analyses that propose none.
+        split: Whether to count each list item and paragraph as an edit of its own, as the lexical merger needs.
+    """
+    proposed: list[Edit] = []
+    patches: list[Patch] = []
+
+    def take(patch: Patch, reason: str = "", reasons: Mapping[str, str] | None = None) -> None:
+        usable: list[Edit] = []
+        for whole in patch.edits:
+            for edit in split_items(whole) if split else (whole,):
+                proposed.append(edit)
+                if why := reason or (reasons or {}).get(whole.id) or check_edit(edit, skill):
+                    ledger.edit(edit, "rejected", proposed=True, reason=why)
+                else:
+                    usable.append(edit)
+        if usable:
+            patches.append(patch.model_copy(update={"edits": tuple(usable)}))
+
+    for analysis in analyses:
+        reason = gate(analysis, verdicts)
+        for lesson in analysis.lessons_stopped:
+            ledger.lesson(analysis.trajectory, lesson)
+        if analysis.patch is None or not analysis.patch.edits:
+            ledger.analysis(analysis.trajectory, reason or "no edit was proposed")
+        else:
+            take(analysis.patch, reason, {**verdicts.unhelpful, **analysis.leaks})
+    for patch in imported:
+        take(patch)
+    return Proposals(edits=tuple(proposed), patches=tuple(patches))
+
+
+def gate(analysis: Analysis, verdicts: Verdicts) -> str:
+    """Why an analysis may not teach: only a failure whose fix passes in a clean sandbox may (paper, section 3.2).
+
+    Analyses in a single call propose no fix, so nothing proves them.
+
+    Returns:
+        The reason; empty if it may.
+    """
+    if analysis.rejected or analysis.analyst != "error":
+        return analysis.rejected
+    return "" if verdicts.clean_runs.get(analysis.trajectory) else NOT_REPRODUCED

@@ -1,0 +1,122 @@
+"""`trace2skill skill`: check a skill folder, compare two, ask who wrote which line, and draft a new one."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trace2skill.edits.provenance import BlameEdit, BlameLine, best_supported, blame
+from trace2skill.evolution.draft import draft_skill
+from trace2skill.models.sampling import bundled_profiles
+from trace2skill.skill.diff import diff_skills
+from trace2skill.skill.folder import SKILL_MD, check_skill, load_skill
+
+_NAMED = 4
+"""Trajectories that the terminal names; the rest are in the count."""
+
+
+@click.group("skill")
+def skill_group() -> None:
+    """Look at skill folders, and draft new ones."""
+
+
+@skill_group.command("check")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check_command(path: Path, as_json: bool) -> None:
+    """Check a skill folder against the Agent Skills format and the size limits."""
+    skill = load_skill(path)
+    findings = check_skill(skill)
+    if as_json:
+        _print_json(
+            {
+                "name": skill.name,
+                "description": skill.description,
+                "digest": skill.digest,
+                "files": list(skill.files),
+                "findings": findings,
+            }
+        )
+    else:
+        for finding in findings:
+            click.echo(f"{path}: {finding}")
+    if findings:
+        sys.exit(1)
+    if not as_json:
+        size = f"{len(skill.files)} files, {len(skill.lines(SKILL_MD))} lines in {SKILL_MD}"
+        click.echo(f"{path}: skill '{skill.name}' is valid ({size}).")
+
+
+@skill_group.command("diff")
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def diff_command(before: Path, after: Path, as_json: bool) -> None:
+    """Show what changed between two skills: sections first, then lines."""
+    difference = diff_skills(load_skill(before), load_skill(after))
+    if as_json:
+        _print_json(asdict(difference))
+        return
+    for change in difference.sections:
+        place = f"{change.file}: {change.section}" if change.section else change.file
+        click.echo(f"{change.change:<8} {place} (+{change.added} -{change.removed})")
+    click.echo(f"\n{difference.text}" if difference.text else "The skills are the same.", nl=not difference.text)
+
+
+@skill_group.command("blame")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line of the skill, or per edit.")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="The N best-supported edits with their lines.")
+def blame_command(path: Path, as_json: bool, top: int | None) -> None:
+    """Show every line of an evolved skill with its support and its trajectories. PATH is a run folder."""
+    provenance, lines = blame(path)
+    if provenance.simulated and not as_json:
+        click.echo(provenance.simulated)
+    for edit in best_supported(lines, top) if top else ():
+        _print_edit(edit, as_json)
+    for line in () if top else lines:
+        if as_json:
+            _print_json(line._asdict())
+        else:
+            click.echo(f"{_origin(line)} {line.file}:{line.number:<4} {line.text}")
+
+
+@skill_group.command("draft")
+@click.option("--domain", required=True, help="What the skill is for, in a sentence.")
+@click.option("--model", required=True, help="Model that writes it from what it knows.")
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path), help="Folder of the skill; its last part is the name."
+)
+@click.option("--profile", help=f"Sampling profile: {', '.join(bundled_profiles())}, or a YAML file.")
+@click.option("--prompts", type=click.Path(path_type=Path), help="Folder with a draft.md of your own.")
+@click.option("--seed", type=int, default=42, show_default=True)
+def draft_command(domain: str, output: Path, model: str, **options: Any) -> None:
+    """Draft a parametric skill: from a model's own knowledge, without trajectories. A start for creation mode."""
+    folder = draft_skill(domain, output, model, display="none", **options)
+    skill = load_skill(folder)
+    click.echo(f"{folder}: skill '{skill.name}', {len(skill.lines(SKILL_MD))} lines. {skill.description}")
+
+
+def _print_edit(edit: BlameEdit, as_json: bool) -> None:
+    if as_json:
+        lines = [{"file": line.file, "number": line.number, "text": line.text} for line in edit.lines]
+        _print_json({**asdict(edit), "lines": lines})
+        return
+    click.echo(_origin(edit).rstrip())
+    for line in edit.lines:
+        if line.text.strip():
+            click.echo(f"      {line.file}:{line.number:<4} {line.text}")
+
+
+def _origin(row: BlameLine | BlameEdit) -> str:
+    if not row.edit:
+        return f"{'-':>4}  {'initial':<14} {'':<28}"
+    named = ",".join(row.support[:_NAMED]) + ("..." if row.support_count > _NAMED else "")
+    return f"{row.support_count:>4}  {row.edit:<14} {named:<28}"
+
+
+def _print_json(value: dict[str, object]) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,171 @@
+"""One arm of a comparison: the logs of one condition, read by their summaries, as scores per sample.
+
+A run is one attempt at one sample: an epoch of a log. Runs that errored, were invalidated, were never scored
+or never happened are missing: they are kept with the reason, and never become a zero. A run that hit a limit
+and was scored is a scored run.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspect_ai.log import (
+    EvalSampleSummary,
+)
+
+from trace2skill.errors import LogError
+from trace2skill.logs.files import LoadedLog, is_invalidated, load_logs, score_number
+
+Logs = str | Path | Sequence[str | Path]
+"""An .eval file, a folder of them, or several of either."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedArm:
+    """The logs of one arm; of several attempts at one evaluation only the newest counts."""
+
+    name: str
+    logs: tuple[LoadedLog, ...]
+    superseded: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """What is compared."""
+
+    scorer: str
+    """Name of the scorer."""
+    key: str | None = None
+    """Which value, if the scorer gives several."""
+    cluster: str | None = None
+    """Sample metadata field that names the cluster of a sample."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRuns:
+    """All runs of one sample in one arm."""
+
+    scores: tuple[float, ...]
+    missing: Mapping[str, int]
+    """Number of missing runs for each reason."""
+
+    @property
+    def score(self) -> float:
+        """Mean of the scored runs; NaN if there is none."""
+        return math.fsum(self.scores) / len(self.scores) if self.scores else math.nan
+
+    def score_if_missing_were(self, value: float) -> float:
+        """Mean over all runs, with a value put in place of each missing one."""
+        missing = sum(self.missing.values())
+        return (math.fsum(self.scores) + value * missing) / (len(self.scores) + missing)
+
+
+def load_arm(name: str, logs: Logs) -> LoadedArm:
+    """Read headers and sample summaries of an arm's logs.
+
+    Raises:
+        LogError: A path is missing, a folder holds no logs, a log cannot be read, or none has a score.
+    """
+    given = [logs] if isinstance(logs, str | Path) else list(logs)
+    kept, superseded = load_logs(given)
+    if not any(summary.scores for log in kept for summary in log.summaries):
+        raise LogError(
+            f"Arm '{name}': no sample has a score in {', '.join(str(log.file) for log in kept)} "
+            f"({sum(len(log.summaries) for log in kept)} samples; status "
+            f"{', '.join(sorted({log.header.status for log in kept}))}). Finish the evaluation with "
+            "`inspect eval-retry`, or score it with `inspect score`."
+        )
+    return LoadedArm(name=name, logs=kept, superseded=superseded)
+
+
+def choose_scorer(arms: Iterable[LoadedArm], scorer: str | None) -> str:
+    """The scorer to compare by: the given one, or the only one.
+
+    Raises:
+        LogError: The logs have several scorers and none is given, or a log with scores lacks it.
+    """
+    logs = [log for arm in arms for log in arm.logs]
+    names = {log.file: _scorers(log) for log in logs}
+    everything = sorted(set().union(*names.values()))
+    if scorer is None:
+        if len(everything) > 1:
+            raise LogError(f"The logs have several scorers; name one with --scorer: {', '.join(everything)}.")
+        return everything[0]
+    for file, found in names.items():
+        if found and scorer not in found:
+            raise LogError(f"{file}: no scorer '{scorer}'. Its scorers are: {', '.join(sorted(found))}.")
+    if scorer not in everything:
+        raise LogError(f"No log has a scorer '{scorer}'. The scorers are: {', '.join(everything)}.")
+    return scorer
+
+
+def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
+    """Every expected run of an arm by sample id, whether scored or missing.
+
+    Raises:
+        LogError: A score is not a number and cannot be read as one.
+    """
+    scores: dict[str, list[float]] = defaultdict(list)
+    missing: dict[str, Counter[str]] = defaultdict(Counter)
+    for log in arm.logs:
+        for sample_id, outcome in _outcomes(log, measure):
+            if isinstance(outcome, str):
+                missing[sample_id][outcome] += 1
+            else:
+                scores[sample_id].append(outcome)
+    return {
+        sample_id: SampleRuns(scores=tuple(scores.get(sample_id, ())), missing=dict(missing.get(sample_id, {})))
+        for sample_id in scores.keys() | missing.keys()
+    }
+
+
+def read_clusters(arms: Iterable[LoadedArm], cluster: str) -> dict[str, str]:
+    """The cluster of each sample, from its metadata.
+
+    Raises:
+        LogError: A sample has no such metadata field.
+    """
+    clusters: dict[str, str] = {}
+    for arm in arms:
+        for log in arm.logs:
+            for summary in log.summaries:
+                if cluster not in summary.metadata:
+                    fields = ", ".join(sorted(summary.metadata)) or "none"
+                    raise LogError(
+                        f"{log.file}: sample {summary.id} has no metadata field '{cluster}' to cluster by. "
+                        f"Its fields: {fields}."
+                    )
+                clusters[str(summary.id)] = str(summary.metadata[cluster])
+    return clusters
+
+
+def _scorers(log: LoadedLog) -> set[str]:
+    return {name for summary in log.summaries for name in (summary.scores or {})}
+
+
+def _outcomes(log: LoadedLog, measure: Measure) -> Iterator[tuple[str, float | str]]:
+    """Score or reason for its absence, for each run that the log's dataset and epochs call for."""
+    seen: Counter[str] = Counter()
+    for summary in log.summaries:
+        seen[str(summary.id)] += 1
+        yield str(summary.id), _outcome(log, summary, measure)
+    epochs = max([log.header.eval.config.epochs or 1, *seen.values()])
+    expected = {str(sample_id) for sample_id in log.header.eval.dataset.sample_ids or []} | set(seen)
+    for sample_id in sorted(expected):
+        for _ in range(epochs - seen[sample_id]):
+            yield sample_id, "absent"
+
+
+def _outcome(log: LoadedLog, summary: EvalSampleSummary, measure: Measure) -> float | str:
+    if summary.error is not None:
+        return "error"
+    score = (summary.scores or {}).get(measure.scorer)
+    where = f"{log.file}: sample {summary.id}"
+    value = score_number(score.value, where, measure.scorer, measure.key) if score is not None else None
+    if value is None:
+        return f"unscored after {summary.limit} limit" if summary.limit else "unscored"
+    if is_invalidated(log, summary):
+        return "invalidated"
+    return value

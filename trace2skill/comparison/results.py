@@ -1,0 +1,192 @@
+"""The result of comparing conditions, as it is saved and shown."""
+
+from pydantic import BaseModel, ConfigDict
+from rich.console import RenderableType
+
+from trace2skill.comparison.statistics import PairedResult
+from trace2skill.comparison.tables import comparison_table
+
+
+class _Record(BaseModel):
+    # Undefined numbers are written as the JSON strings "NaN" and "Infinity", which are read back as numbers.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class LogFile(_Record):
+    """A log that an arm consists of."""
+
+    file: str
+    """Path of the log."""
+
+    eval_id: str
+    """Inspect's id of the evaluation."""
+
+    task: str
+    """Task name and version."""
+
+    model: str
+    """The evaluated model."""
+
+    status: str
+    """Status of the evaluation: success, error, cancelled or started."""
+
+    created: str
+    """When the evaluation started."""
+
+
+class MissingSample(_Record):
+    """A sample of which some or all runs are missing."""
+
+    id: str
+    """Sample id."""
+
+    scored: int
+    """Number of its runs that have a score; with 0 the sample is left out of the test."""
+
+    missing: dict[str, int]
+    """Number of its missing runs for each reason."""
+
+
+class Arm(_Record):
+    """One side of a comparison."""
+
+    name: str
+    """Name of the arm in tables."""
+
+    logs: tuple[LogFile, ...]
+    """The logs, each a seed or a part of the arm."""
+
+    superseded: tuple[str, ...]
+    """Logs left out because a newer attempt at the same evaluation is there."""
+
+    models: tuple[str, ...]
+    """The evaluated models."""
+
+    skills: tuple[str, ...]
+    """The skills given to the task; empty if it had none."""
+
+    samples: int
+    """Samples that should have a score: those of any arm's dataset."""
+
+    scored: int
+    """Samples with at least one scored run."""
+
+    runs: int
+    """Runs (epochs of all logs) that should have a score."""
+
+    runs_scored: int
+    """Runs that have a score."""
+
+    mean: float
+    """Mean score over the scored samples."""
+
+    low: float
+    """Lower limit of the 95% interval of the mean."""
+
+    high: float
+    """Upper limit of the 95% interval of the mean."""
+
+    missing: tuple[MissingSample, ...]
+    """Samples that lack a run, by id."""
+
+
+class Setting(_Record):
+    """Something that is not the same in both arms."""
+
+    name: str
+    """Name of the setting: model, task, a task argument (`task.skill`), an option of generation or a limit."""
+
+    control: tuple[str, ...]
+    """Its values in the control's logs."""
+
+    treatment: tuple[str, ...]
+    """Its values in the treatment's logs."""
+
+
+class Pair(_Record):
+    """Scores of one sample in both arms."""
+
+    id: str
+    """Sample id."""
+
+    control: float
+    """Mean score of its runs in the control."""
+
+    treatment: float
+    """Mean score of its runs in the treatment."""
+
+    cluster: str | None
+    """Its cluster, if samples are clustered."""
+
+
+class Comparison(_Record):
+    """A paired comparison of two arms."""
+
+    schema_version: int = 1
+    """Version of this format."""
+
+    simulated: bool
+    """Whether a stand-in model took part; then the numbers are evidence about the harness only."""
+
+    tasks: tuple[str, ...]
+    """The tasks, one unless different tasks were allowed."""
+
+    scorer: str
+    """The scorer whose values are compared."""
+
+    key: str | None
+    """Which of the scorer's values, if it gives several."""
+
+    cluster: str | None
+    """Metadata field that names clusters of dependent samples."""
+
+    seed: int
+    """Seed of the statistics."""
+
+    control: Arm
+    """The arm compared against."""
+
+    treatment: Arm
+    """The arm whose effect is asked for."""
+
+    settings: tuple[Setting, ...]
+    """What differs between the arms' logs, wanted or not."""
+
+    result: PairedResult
+    """The test on the samples that are scored in both arms."""
+
+    worst: float
+    """Difference if every missing run of the treatment scored 0 and of the control 1; NaN outside 0..1."""
+
+    best: float
+    """Difference if every missing run of the treatment scored 1 and of the control 0; NaN outside 0..1."""
+
+    pairs: tuple[Pair, ...]
+    """The scores that were tested, by sample id."""
+
+    def render(self) -> RenderableType:
+        """The comparison as a table for a terminal."""
+        return comparison_table([self])
+
+
+class ComparisonTable(_Record):
+    """Several arms, each compared with the same baseline."""
+
+    schema_version: int = 1
+    """Version of this format."""
+
+    simulated: bool
+    """Whether a stand-in model took part in any arm."""
+
+    baseline: str
+    """Name of the arm that the others are compared with."""
+
+    comparisons: tuple[Comparison, ...]
+    """One comparison for each other arm, in the given order."""
+
+    adjusted: tuple[float, ...]
+    """P-values of the comparisons after Holm's correction, in the same order."""
+
+    def render(self) -> RenderableType:
+        """All arms in one table for a terminal."""
+        return comparison_table(self.comparisons, self.adjusted)

@@ -1,0 +1,149 @@
+"""Comparisons as tables for a terminal. No difference is shown without interval, p-value and detectable effect."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from trace2skill.comparison.results import Arm, Comparison
+
+SIMULATED = "SIMULATED: a stand-in model took part. Evidence about the harness, never about a method."
+"""Stamp on every table that holds a number of the stand-in model."""
+
+_LONGEST_VALUE = 60
+_SHOWN = 5  # missing samples and settings listed by name before the rest is only counted
+
+
+def comparison_table(comparisons: Sequence["Comparison"], adjusted: Sequence[float] | None = None) -> RenderableType:
+    """A table of the arms of comparisons that share their control.
+
+    Args:
+        comparisons: At least one; all with the same control.
+        adjusted: P-values corrected for the number of comparisons, in the same order.
+
+    Returns:
+        The table with its notes, for `rich.print`.
+    """
+    stamp = [Text(SIMULATED, style="bold red")] if _is_simulated(comparisons) else []
+    return Group(*stamp, _table(comparisons, adjusted), *map(Text, _notes(comparisons)))
+
+
+def _table(comparisons: Sequence["Comparison"], adjusted: Sequence[float] | None) -> Table:
+    first = comparisons[0]
+    scorer = first.scorer if first.key is None else f"{first.scorer}/{first.key}"
+    simulated = " (SIMULATED)" if _is_simulated(comparisons) else ""
+    table = Table(
+        title=Text(f"{', '.join(first.tasks)}: {scorer}{simulated}"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    table.add_column("arm", overflow="fold", min_width=9)
+    table.add_column("scored", justify="right", no_wrap=True)
+    for column in ("mean\n[95%]", "difference\n[95%]"):
+        table.add_column(column, justify="right", min_width=10)  # intervals may wrap on a narrow terminal
+    for column in ("p", *(["p\n(Holm)"] if adjusted is not None else []), "won/lost\n/tied", "MDE"):
+        table.add_column(column, justify="right", no_wrap=True)
+    # Cells are wrapped as text because Rich reads square brackets in a string as markup.
+    table.add_row(*map(Text, _arm_cells(first.control)))
+    for number, comparison in enumerate(comparisons):
+        result = comparison.result
+        holm = [] if adjusted is None else [_p(adjusted[number])]
+        cells = (
+            *_arm_cells(comparison.treatment),
+            f"{_number(result.difference, '+')}\n{_range(result.low, result.high, '+')}",
+            _p(result.p_value),
+            *holm,
+            f"{result.wins}/{result.losses}/{result.ties}",
+            _number(result.mde),
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _arm_cells(arm: "Arm") -> list[str]:
+    missing = f"{arm.samples - arm.scored} missing"
+    if arm.runs > arm.samples:
+        missing += f"\n{arm.runs_scored}/{arm.runs} runs"
+    return [
+        arm.name,
+        f"{arm.scored}/{arm.samples}\n{missing}",
+        f"{_number(arm.mean)}\n{_range(arm.low, arm.high)}",
+    ]
+
+
+def _is_simulated(comparisons: Sequence["Comparison"]) -> bool:
+    return any(comparison.simulated for comparison in comparisons)
+
+
+def _notes(comparisons: Sequence["Comparison"]) -> Iterator[str]:
+    for comparison in comparisons:
+        yield from _comparison_notes(comparison)
+    control = comparisons[0].control
+    for arm in (control, *(comparison.treatment for comparison in comparisons)):
+        yield from _arm_notes(arm)
+    yield f"Differences are from {control.name}. MDE: minimum detectable effect (5% level, 80% power)."
+
+
+def _comparison_notes(comparison: "Comparison") -> Iterator[str]:
+    result, name = comparison.result, comparison.treatment.name
+    units = f" in {result.units} clusters by {comparison.cluster}" if comparison.cluster else ""
+    yield (
+        f"{name}: tested on {result.n} sample{'s' * (result.n > 1)} scored in both arms{units}; "
+        f"{result.test} test, {result.interval} interval."
+    )
+    if comparison.control.missing or comparison.treatment.missing:
+        yield (
+            f"{name}: with every missing run counted against or for it, the difference over all "
+            f"{comparison.treatment.samples} samples would lie between {_number(comparison.worst, '+')} and "
+            f"{_number(comparison.best, '+')}."
+        )
+    differing = [
+        f"{setting.name} ({_values(setting.control)} -> {_values(setting.treatment)})"
+        for setting in comparison.settings
+    ]
+    if differing:
+        yield f"{name}: differs from {comparison.control.name} in {_some(differing)}."
+
+
+def _arm_notes(arm: "Arm") -> Iterator[str]:
+    skills = f", skill {', '.join(arm.skills)}" if arm.skills else ""
+    logs = f"{len(arm.logs)} log{'s' if len(arm.logs) > 1 else ''}"
+    yield f"{arm.name}: {', '.join(arm.models)}{skills}; {logs}."
+    if arm.superseded:
+        yield f"{arm.name}: left out as older attempts at the same evaluation: {_some(list(arm.superseded))}."
+    if arm.missing:
+        reasons: Counter[str] = Counter()
+        for sample in arm.missing:
+            reasons.update(sample.missing)
+        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        yield f"{arm.name}: missing runs: {counted}; samples {_some([sample.id for sample in arm.missing])}."
+
+
+def _values(values: Sequence[str]) -> str:
+    text = ", ".join(values) or "unset"
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
+
+
+def _some(items: Sequence[str]) -> str:
+    rest = len(items) - _SHOWN
+    return ", ".join(items[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _number(value: float, sign: str = "") -> str:
+    return "n/a" if math.isnan(value) else f"{value:{sign}.3f}"
+
+
+def _range(low: float, high: float, sign: str = "") -> str:
+    return "[n/a]" if math.isnan(low) else f"[{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else _number(value)

@@ -1,0 +1,236 @@
+"""Edits and patches, and what an edit comes to on a frozen skill: a span of lines, or a reason why not."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+
+from trace2skill.edits.guardrails import check_deletable, check_new_file, check_path, content_lines
+from trace2skill.edits.placement import Placement, add_section, append, delete_section, insert, replace_text
+from trace2skill.edits.splice import Splice, splice
+from trace2skill.errors import PatchError
+from trace2skill.skill.folder import Skill, mentioned
+from trace2skill.skill.sections import (
+    Document,
+    find_sections,
+    parse_blocks,
+    parse_document,
+    split_frontmatter,
+)
+
+Operation = Literal[
+    "insert_after",
+    "insert_before",
+    "append_to_section",
+    "replace_in_section",
+    "add_section",
+    "delete_section",
+    "create",
+    "delete_file",
+]
+"""What an edit does (the operations of the reference implementation)."""
+
+
+def _encodable(text: str) -> str:
+    """Refuse half a character, as a wrong JSON escape makes one: no file could hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"not encodable as UTF-8: {error.reason}") from error
+    return text
+
+
+Text = Annotated[str, AfterValidator(_encodable)]
+
+
+class Edit(BaseModel):
+    """One change to one file of a skill."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    id: Text = Field(min_length=1)
+    """`<trajectory>.<n>` as proposed, `<merge>.<n>` as merged."""
+    file: Text
+    """Path inside the skill folder."""
+    op: Operation | Literal["unknown"]
+    """What the edit does. `unknown` is an imported edit that could not be read; it is kept and always rejected."""
+    target: Text = ""
+    """insert_*: the lines to insert at. *_section: a section's heading. add_section: the heading of the section that it
+    follows, empty for the end of the file."""
+    section: Text = ""
+    """insert_*: heading of the section in which `target` is looked for, empty for the whole file."""
+    old: Text = ""
+    """replace_in_section: the text to be replaced."""
+    content: Text = ""
+    """The new text. For add_section it begins with its heading line."""
+    rationale: Text = ""
+    """Why the edit helps."""
+    support: tuple[Text, ...] = ()
+    """Ids of the trajectories that support the edit, sorted."""
+    requires: tuple[Text, ...] = ()
+    """Ids of the edits without which this one makes no sense, sorted. They are applied together or not at all,
+    whichever of them names the other."""
+
+    @field_validator("support", "requires")
+    @classmethod
+    def _sorted(cls, ids: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(ids)))
+
+
+class Patch(BaseModel):
+    """The edits that one trajectory led to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    schema_version: Literal[1] = 1
+    """Version of this form."""
+    trajectory: Text
+    """Id of the trajectory."""
+    edits: tuple[Edit, ...]
+    """The edits, all against the same frozen skill."""
+    reasoning: Text = ""
+    """How the edits follow from the trajectory."""
+    changelog: tuple[Text, ...] = ()
+    """One line per change, for people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """An edit that fits the skill, and where."""
+
+    edit: Edit
+    kind: Literal["insert", "replace", "delete", "create", "delete_file"]
+    place: Placement
+    """Lines of the frozen file and the text that takes their place; for whole files the span is empty."""
+
+    @property
+    def file(self) -> str:
+        """The edit's file."""
+        return self.edit.file
+
+
+class Rejection(NamedTuple):
+    """An edit that is not applied."""
+
+    edit: Edit
+    reason: str
+    conflicts_with: Edit | None = None
+    """The edit that was preferred to it, if that is the reason."""
+
+
+# Merging and the size limits ask again and again for the same edits on the same skill.
+@lru_cache(maxsize=8192)
+def resolve(edit: Edit, skill: Skill) -> Resolved | Rejection:
+    """Find the place of an edit in the frozen skill, or the reason why it cannot be applied."""
+    try:
+        return _resolve(edit, skill)
+    except PatchError as error:
+        # The one place where an edit's failure becomes data: everything below raises, everything above keeps it.
+        return Rejection(edit, str(error))
+
+
+def check_edit(edit: Edit, skill: Skill) -> str | None:
+    """Why an edit cannot be applied to the frozen skill; None if it can."""
+    outcome = resolve(edit, skill)
+    return outcome.reason if isinstance(outcome, Rejection) else None
+
+
+def rank(edit: Edit) -> tuple[int, str]:
+    """Sort key by which edits take precedence: more supporting trajectories first, then by id."""
+    return -len(edit.support), edit.id
+
+
+def pair_links(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """Tie each new file to the edits that point to it, so that they are applied together or not at all.
+
+    Where several edits create one file, the links are tied to the first by rank. The order of the edits is kept.
+    """
+    edits = tuple(edits)
+    created = {edit.file: edit.id for edit in sorted(edits, key=rank, reverse=True) if edit.op == "create"}
+    paired = []
+    for edit in edits:
+        links = {created[path] for path in mentioned(edit.content) & created.keys()} - {edit.id}
+        paired.append(edit.model_copy(update={"requires": tuple(sorted(links.union(edit.requires)))}))
+    return tuple(paired)
+
+
+def _resolve(edit: Edit, skill: Skill) -> Resolved:
+    if edit.op == "unknown":
+        raise PatchError(f"not one of the eight operations: {edit.rationale or 'the edit could not be read'}")
+    check_path(edit.file)
+    if edit.op == "create":
+        return Resolved(edit=edit, kind="create", place=_create(edit, skill))
+    if edit.op == "delete_file":
+        check_deletable(edit.file, skill)
+        return Resolved(edit=edit, kind="delete_file", place=Placement(start=0, end=0, text=()))
+    document = document_of(skill, edit.file)
+    place = _PLACES[edit.op](document, edit)
+    _check_outline(document, place)
+    kind: Literal["insert", "replace", "delete"] = "insert" if place.start == place.end else "replace"
+    return Resolved(edit=edit, kind="delete" if edit.op == "delete_section" else kind, place=place)
+
+
+_PLACES: dict[str, Callable[[Document, Edit], Placement]] = {
+    "insert_after": lambda document, edit: insert(document, edit.target, edit.content, within=edit.section, after=True),
+    "insert_before": lambda document, edit: insert(
+        document, edit.target, edit.content, within=edit.section, after=False
+    ),
+    "append_to_section": lambda document, edit: append(document, edit.target, edit.content),
+    "replace_in_section": lambda document, edit: replace_text(document, edit.target, edit.old, edit.content),
+    "add_section": lambda document, edit: add_section(document, edit.target, edit.content),
+    "delete_section": lambda document, edit: delete_section(document, edit.target),
+}
+
+
+def document_of(skill: Skill, file: str) -> Document:
+    """A Markdown file of a skill.
+
+    Raises:
+        PatchError: There is no such file, or it is not UTF-8.
+    """
+    if file not in skill.files:
+        raise PatchError(f"file not found: {file!r} does not exist in the skill")
+    try:
+        return parse_document(skill.files[file])
+    except UnicodeDecodeError:
+        raise PatchError(f"file {file!r} is not UTF-8 text") from None
+
+
+def _create(edit: Edit, skill: Skill) -> Placement:
+    lines = content_lines(edit.content)
+    if edit.file in skill.files:
+        if content_lines("\n".join(document_of(skill, edit.file).lines)) == lines:
+            return Placement(start=0, end=0, text=lines)
+        raise PatchError(f"file {edit.file!r} exists already, with other content")
+    check_new_file(edit.file, skill)
+    if not lines:
+        raise PatchError("the content is empty")
+    if lines[0].startswith("---"):
+        raise PatchError("the content must not begin with frontmatter (a line of '---')")
+    return Placement(start=0, end=0, text=lines)
+
+
+def _check_outline(document: Document, place: Placement) -> None:
+    """Check that the edit leaves frontmatter and headings of the lines it does not touch as they are.
+
+    An unclosed code fence or HTML block in the new text would swallow what follows; a line of `---` at the start of
+    the file would turn text into frontmatter.
+    """
+    whole = Splice(start=place.start, end=place.end, text=place.text, owner="-", gap=place.gap)
+    lines = splice(document, [whole])
+    texts = [line.text for line in lines]
+    if split_frontmatter(texts)[0] != document.front:
+        raise PatchError("protected: the edit would change the frontmatter, or begin the file with one")
+    after = {
+        lines[section.start].origin: (section.level, section.title)
+        for section in find_sections(parse_blocks(texts, document.front), len(texts))
+    }
+    for section in document.sections:
+        touched = section.start < place.end and place.start < section.body
+        if not touched and after.get(section.start) != (section.level, section.title):
+            raise PatchError(
+                f"the edit would swallow or change the heading {section.title!r}: "
+                "does it leave a code fence or an HTML block open?"
+            )

@@ -1,0 +1,24 @@
+"""An edit as a model writes it: the schema that it is decoded under."""
+
+from pydantic import Field
+
+from trace2skill.edits.patch import Operation
+from trace2skill.models.structured import Output
+
+
+class ProposedEdit(Output):
+    """One edit to the skill, as a model writes it."""
+
+    op: Operation = Field(description="The edit operation.")
+    file: str = Field(description="Path inside the skill folder: SKILL.md or references/<name>.md.")
+    target: str = Field(
+        default="",
+        description=(
+            "insert_after, insert_before: the line to insert at, copied exactly. append_to_section, "
+            "replace_in_section, delete_section: the section's heading. add_section: the heading of the section "
+            "to follow, or empty for the end."
+        ),
+    )
+    old: str = Field(default="", description="replace_in_section only: the text to replace, copied exactly.")
+    content: str = Field(default="", description="The new text. For add_section it begins with the heading line.")
+    rationale: str = Field(default="", description="One sentence: why this helps.")

@@ -1,0 +1,117 @@
+"""The first half of an evolution: the analyses of all trajectories, and what the gates say of them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from inspect_ai import Task
+from inspect_ai.model import GenerateConfig
+from rich.console import Console
+
+from trace2skill.analysis.analysts import Analysis, Limits, ran_clean
+from trace2skill.analysis.proposals import Verdicts, gate
+from trace2skill.analysis.replay import Lesson, lessons_of, replay, unhelpful
+from trace2skill.analysis.tasks import CLEAN_RUN, analysis_of, error_analysis, single_call_analysis
+from trace2skill.edits.patch import check_edit
+from trace2skill.errors import LogError
+from trace2skill.evolution.run import Run
+from trace2skill.logs.trajectory import Trajectories, Trajectory
+from trace2skill.models.cast import logged_model
+from trace2skill.skill.folder import Skill
+
+
+def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdicts]:
+    """Run the analysts, and the gates on what they submitted.
+
+    Args:
+        run: The run.
+        trajectories: What is analysed.
+
+    Returns:
+        The analyses by trajectory, and the verdicts of the gates.
+
+    Raises:
+        LogError: A stage did not finish, or its log has lost analyses.
+    """
+    analyses: dict[str, Analysis] = {}
+    clean_runs: dict[str, bool] = {}
+    for _, sample in run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis):
+        name = str(sample.id)
+        if name.endswith(CLEAN_RUN):
+            passed = trajectories.rule.passed(sample.scores or {})
+            clean_runs[name.removesuffix(CLEAN_RUN)] = ran_clean(sample) and passed
+        elif analysis := analysis_of(sample):
+            analyses[name] = analysis
+    if lost := sorted(_pool(run, trajectories) - analyses.keys()):
+        raise LogError(
+            f"{len(lost)} analyses are missing in {run.folder / 'logs' / 'analysis'}, that of {lost[0]} among them. "
+            "Delete that folder and run the same command again."
+        )
+    ordered = [analyses[name] for name in sorted(analyses)]
+    verdicts = Verdicts(clean_runs=clean_runs)
+    if run.config.replays:
+        verdicts = replace(verdicts, unhelpful=_replay(run, trajectories, ordered, verdicts))
+    return ordered, verdicts
+
+
+def _pool(run: Run, trajectories: Trajectories) -> set[str]:
+    """Ids of the trajectories that are analysed."""
+    chosen: list[Trajectory] = []
+    if run.config.analysts != "success":
+        chosen += trajectories.failures
+    if run.config.analysts in ("success", "combined"):
+        chosen += trajectories.successes
+    return {trajectory.id for trajectory in chosen}
+
+
+def _analysis_tasks(run: Run, trajectories: Trajectories) -> list[Task]:
+    """The analysts' tasks. Where the logged task cannot be created, failures are analysed in a single call."""
+    config = run.config
+    tasks: list[Task] = []
+    single = config.analysts == "error-llm"
+    if config.analysts in ("error", "combined") and trajectories.failures:
+        limits = Limits(turns=config.max_turns, tokens=config.analyst_tokens, seconds=config.analyst_seconds)
+        try:
+            tasks.append(error_analysis(trajectories, run.asking, limits))
+        except LogError as error:
+            single = True
+            run.notes.append(f"Failures were analysed in a single call, without a proven fix: {error}")
+            Console(stderr=True, soft_wrap=True, markup=False).print(f"Note: {run.notes[-1]}")
+    if single:
+        tasks.append(single_call_analysis("error-llm", trajectories.failures, run.asking, trajectories.rule))
+    if config.analysts in ("success", "combined") and trajectories.successes:
+        tasks.append(single_call_analysis("success", trajectories.successes, run.asking, trajectories.rule))
+    return tasks
+
+
+def _after_analysis(sample: str) -> Sequence[str]:
+    """A clean run waits for its analysis."""
+    return [sample.removesuffix(CLEAN_RUN)] if sample.endswith(CLEAN_RUN) else []
+
+
+def _replay(run: Run, trajectories: Trajectories, analyses: Sequence[Analysis], verdicts: Verdicts) -> dict[str, str]:
+    """Let the original agent replay each failed task with one lesson alone: the edits that never helped."""
+    lessons = _to_replay(run.skill, trajectories, [row for row in analyses if not gate(row, verdicts)])
+    if not lessons:
+        return {}
+    headers = dict(zip(trajectories.logs, trajectories.headers, strict=True))
+    tasks = [
+        replay(lessons, headers, run.skill, run.folder / "replay", number=number, seed=run.config.seed)
+        for number in range(1, run.config.replays + 1)
+    ]
+    successes: Counter[str] = Counter()
+    agent = logged_model(trajectories.headers[0], GenerateConfig())
+    for _, sample in run.stage("replay", tasks, model=agent):
+        successes[str(sample.id)] += trajectories.rule.passed(sample.scores or {})
+    return unhelpful(lessons, successes, run.config.replays)
+
+
+def _to_replay(skill: Skill, trajectories: Trajectories, admitted: Sequence[Analysis]) -> list[Lesson]:
+    """The lessons from failures that could be used."""
+    failures = {trajectory.id: trajectory for trajectory in trajectories.failures}
+    lessons: list[Lesson] = []
+    for analysis in admitted:
+        if analysis.trajectory in failures and analysis.patch:
+            edits = [row for row in analysis.patch.edits if row.id not in analysis.leaks and not check_edit(row, skill)]
+            lessons += lessons_of(failures[analysis.trajectory], edits)
+    return lessons

@@ -1,0 +1,213 @@
+"""The folder of an evolution run: what it records, when it can be resumed, and how it is written.
+
+<run>/
+  run.json          resolved settings and digests of the inputs; written first, a resumed run must match it
+  logs/             one log folder per stage
+  <skill>/          the evolved skill, clean, ready to be copied into any agent
+  ledger.jsonl      the fate of every edit
+  provenance.json   the edit and the trajectories behind every line
+  changes.diff      initial skill -> evolved skill
+  CHANGELOG.md      the applied edits, best supported first
+  manifest.json     written last: the run is finished
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from trace2skill.consolidation.assembly import Assembled
+from trace2skill.consolidation.ledger import LedgerRow, write_ledger
+from trace2skill.edits.provenance import Provenance
+from trace2skill.errors import Trace2SkillError
+from trace2skill.evolution.configuration import EvolveConfig
+from trace2skill.evolution.stages import StageUsage
+from trace2skill.files import Stored, read_model, write_atomic
+from trace2skill.models.sampling import Profile
+from trace2skill.skill.diff import diff_skills
+from trace2skill.skill.folder import save_skill
+
+RUN, MANIFEST, LEDGER = "run.json", "manifest.json", "ledger.jsonl"
+
+SIMULATED_TAG = "SIMULATED"
+"""Tag of the logs of a run in which the stand-in model took part."""
+
+SIMULATED = "SIMULATED: produced by the stand-in model. Evidence about the harness, not about any method or model."
+
+
+class Record(BaseModel):
+    """What determines a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    """Version of this record's form."""
+    config: EvolveConfig
+    """The resolved settings."""
+    models: dict[str, str]
+    """The run's model under `model`, and those of single roles; empty if none is needed."""
+    agent_models: tuple[str, ...]
+    """The models that produced the logs."""
+    initial_skill: str
+    """Name of the skill at the start."""
+    initial_digest: str
+    """Its digest."""
+    inputs: tuple[tuple[str, str], ...]
+    """Name and SHA-256 of each log and patch file, sorted."""
+    prompts: dict[str, str]
+    """SHA-256 of each prompt template."""
+    profile: Profile | None = None
+    """The resolved sampling profile, if there is one."""
+    versions: dict[str, str]
+    """Versions of this package and of Inspect."""
+
+
+class Manifest(BaseModel):
+    """The summary of a finished run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    """Version of this manifest's form."""
+    skill: str
+    """Folder of the evolved skill, relative to the run folder."""
+    digest: str
+    """Digest of the evolved skill."""
+    simulated: str
+    """The warning that a stand-in model took part; empty otherwise."""
+    record: Record
+    """What determined the run."""
+    trajectories: dict[str, int]
+    """Numbers of successes, failures and excluded runs (by reason)."""
+    edits: dict[str, int]
+    """Fates of the proposed edits, merged ones counted as what they were merged into; they sum up to `proposed`."""
+    unmerged: int = 0
+    """Merges whose answers could not be used, so that their inputs went on as they were."""
+    analyses: dict[str, int]
+    """Number of analyses without an edit, by reason."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the results should know, such as a fallback to the single call."""
+    stages: tuple[StageUsage, ...]
+    """Cost of each stage."""
+
+
+def simulated(record: Record) -> str:
+    """The warning that belongs on whatever comes out of this run; empty if no stand-in model took part."""
+    return SIMULATED if any(name.startswith("sim/") for name in (*record.models.values(), *record.agent_models)) else ""
+
+
+def begin(folder: Path, record: BaseModel, name: str = RUN) -> None:
+    """Claim a folder for a run, or check that an interrupted run there is the same one.
+
+    Args:
+        folder: The folder.
+        record: What determines the run.
+        name: File that the record is kept in.
+
+    Raises:
+        Trace2SkillError: The folder holds another run, or something else, or cannot be made.
+    """
+    marker = folder / name
+    if folder.exists() and not folder.is_dir():
+        raise Trace2SkillError(f"{folder} is a file. A run needs a folder: choose another --output.")
+    if not marker.exists():
+        if folder.exists() and any(not path.name.startswith(f".{name}.") for path in folder.iterdir()):
+            raise Trace2SkillError(f"{folder} is not empty and holds no evolution run. Choose another --output.")
+        try:
+            write_atomic(marker, record.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            raise Trace2SkillError(f"{folder} cannot be a run folder: {error}. Choose another --output.") from error
+        return
+    _same_run(_read(marker, type(record)), record, folder)
+
+
+def finished(folder: Path, record: Record) -> Manifest | None:
+    """The manifest of a finished run of the same record, if the folder holds one.
+
+    Raises:
+        Trace2SkillError: The folder holds a finished run with other settings or inputs.
+    """
+    if not (folder / MANIFEST).exists():
+        return None
+    manifest = _read(folder / MANIFEST, Manifest)
+    _same_run(manifest.record, record, folder)
+    return manifest
+
+
+def write_run(
+    folder: Path,
+    record: Record,
+    assembled: Assembled,
+    ledger: Sequence[LedgerRow],
+    stages: Sequence[StageUsage],
+    trajectories: dict[str, int],
+    unmerged: int = 0,
+    notes: Sequence[str] = (),
+) -> Manifest:
+    """Write the results of a run; the manifest comes last.
+
+    Args:
+        folder: Run folder.
+        record: What determined the run.
+        assembled: The evolved skill.
+        ledger: The fate of every edit.
+        stages: Cost of each stage.
+        trajectories: Numbers of successes, failures and excluded runs.
+        unmerged: Merges whose answers could not be used.
+        notes: What a reader of the results should know.
+    """
+    stamp = simulated(record)
+    save_skill(assembled.evolved, folder, overwrite=True)
+    write_ledger(ledger, folder / LEDGER)
+    write_atomic(folder / "provenance.json", assembled.provenance.model_dump_json(indent=1) + "\n")
+    diff = diff_skills(assembled.initial, assembled.evolved).text
+    write_atomic(folder / "changes.diff", (f"# {stamp}\n" if stamp else "") + diff)
+    write_atomic(folder / "CHANGELOG.md", changelog(ledger, assembled.provenance, stamp))
+    manifest = Manifest(
+        skill=assembled.evolved.name,
+        digest=assembled.evolved.digest,
+        simulated=stamp,
+        record=record,
+        trajectories=trajectories,
+        edits=assembled.totals,
+        unmerged=unmerged,
+        analyses=dict(Counter(row.reason for row in ledger if row.kind == "analysis")),
+        notes=tuple(notes),
+        stages=tuple(stages),
+    )
+    write_atomic(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    return manifest
+
+
+def changelog(ledger: Sequence[LedgerRow], provenance: Provenance, stamp: str) -> str:
+    """The applied edits as Markdown, best supported first."""
+    applied = sorted(
+        (row for row in ledger if row.fate == "applied" and row.kind == "edit"),
+        key=lambda row: (-len(row.support), row.id),
+    )
+    lines = ["# Changes", "", *([f"> {stamp}", ""] if stamp else [])]
+    for row in applied:
+        edit = provenance.edits[row.id]
+        summary = " ".join(edit.content.split()) or edit.op
+        lines.append(f"- **{len(row.support)} trajectories**, {row.file} ({row.id}): {summary}")
+    return "\n".join([*lines, *([] if applied else ["No edit was applied."])]) + "\n"
+
+
+def _same_run(found: BaseModel, wanted: BaseModel, folder: Path) -> None:
+    before, now = found.model_dump(), wanted.model_dump()
+    if "config" in before and "config" in now:
+        settings = {f"config.{key}": value for key, value in now.pop("config").items()}
+        before, now = {**{f"config.{k}": v for k, v in before.pop("config").items()}, **before}, {**settings, **now}
+    if differing := [key for key in now if before.get(key) != now[key]]:
+        raise Trace2SkillError(
+            f"{folder} holds a run with other {', '.join(differing)}. Choose another --output, or delete that folder."
+        )
+
+
+def _read(path: Path, model: type[Stored]) -> Stored:
+    try:
+        return read_model(path, model)
+    except ValueError as error:
+        raise Trace2SkillError(f"{error} Choose another --output, or delete that folder.") from error
