@@ -13,13 +13,13 @@ from pathlib import Path
 
 from inspect_ai import Task, task_with
 from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalLog
 from inspect_ai.model import GenerateConfig
 from inspect_ai.solver import Generate, Solver, TaskState, chain, solver
 
 from trace2skill.edits.apply import apply_edits
 from trace2skill.edits.patch import Edit, pair_links
 from trace2skill.errors import LogError
+from trace2skill.logs.header import Header
 from trace2skill.logs.task import recreate_task, sample_of
 from trace2skill.logs.trajectory import Trajectory
 from trace2skill.skill.folder import Skill, save_skill
@@ -52,13 +52,13 @@ def lessons_of(trajectory: Trajectory, edits: Sequence[Edit]) -> list[Lesson]:
 
 
 def replay(
-    lessons: Sequence[Lesson], headers: Mapping[Path, EvalLog], skill: Skill, folder: Path, *, number: int, seed: int
+    lessons: Sequence[Lesson], headers: Mapping[Path, Header], skill: Skill, folder: Path, *, number: int, seed: int
 ) -> Task:
     """One replay of each lesson's task as the original agent plays it, as an Inspect task.
 
     Args:
         lessons: The lessons; the id of a sample is that of its lesson.
-        headers: Header of each log.
+        headers: Header of each log, by its file.
         skill: The frozen skill.
         folder: Receives the skills with one lesson each.
         number: Number of the replay, from 1; its model calls have the seed `seed + number`.
@@ -115,7 +115,7 @@ def _as_list(setup: Solver | Sequence[Solver] | None) -> list[Solver]:
     return list(setup) if isinstance(setup, Sequence) else [setup]
 
 
-def check_replayable(header: EvalLog) -> None:
+def check_replayable(header: Header) -> None:
     """Check that the logged task takes a skill.
 
     Raises:

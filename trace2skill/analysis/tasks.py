@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from inspect_ai import SampleSource, Task, task_with
 from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalLog, EvalSample
+from inspect_ai.log import EvalSample
 
 from trace2skill.analysis.analysts import ANALYSIS, WORK, Analysis, Analyst, Limits, error_analyst, single_call_analyst
 from trace2skill.analysis.judging import Judging
 from trace2skill.errors import LogError
+from trace2skill.logs.header import Header
 from trace2skill.logs.outcome import SuccessRule
-from trace2skill.logs.task import recreate_task, sample_of, scorer_names
+from trace2skill.logs.task import recreate_task, sample_of
 from trace2skill.logs.trajectory import Trajectories, Trajectory
 from trace2skill.models.asking import Asking
 
@@ -40,7 +41,7 @@ def error_analysis(trajectories: Trajectories, asking: Asking, limits: Limits) -
     Raises:
         LogError: The logged task cannot be created or lacks a logged sample, or its scorers cannot judge a fix.
     """
-    tasks = {log: recreate_task(header) for log, header in zip(trajectories.logs, trajectories.headers, strict=True)}
+    tasks = {header.file: recreate_task(header) for header in trajectories.headers}
     failures = [_failure(trajectory, tasks[trajectory.log]) for trajectory in trajectories.failures]
     if len({failure.sandboxed for failure in failures}) > 1:
         raise LogError("Some samples of the logged task have a sandbox and some have none.")
@@ -52,7 +53,7 @@ def error_analysis(trajectories: Trajectories, asking: Asking, limits: Limits) -
         sandboxed=failures[0].sandboxed,
     )
     return task_with(
-        tasks[trajectories.logs[0]],
+        tasks[trajectories.headers[0].file],
         name="error_analysis",
         dataset=_ErrorAnalysisSource([failure.sample for failure in failures]),
         solver=analyst,
@@ -91,20 +92,20 @@ def _failure(trajectory: Trajectory, task: Task) -> _Failure:
     return _Failure(trajectory=trajectory, sample=sample, sandboxed=(logged.sandbox or task.sandbox) is not None)
 
 
-def _judges(header: EvalLog, rule: SuccessRule) -> tuple[str, ...]:
+def _judges(header: Header, rule: SuccessRule) -> tuple[str, ...]:
     """The names of the logged task's scorers.
 
     Raises:
         LogError: The scorer that says what success is was added to the log later, so the task cannot judge by it.
     """
-    names = scorer_names(header) or ([rule.scorer] if rule.scorer else [])
+    names = header.scorers or ((rule.scorer,) if rule.scorer else ())
     if not names:
         raise LogError("The log does not say which scorers the task has, so --success cannot judge a fix.")
     if rule.scorer and rule.scorer not in names:
         raise LogError(
             f"Scorer '{rule.scorer}' is not one of the logged task's own ({', '.join(names)}) and cannot judge a fix."
         )
-    return tuple(names)
+    return names
 
 
 class _ErrorAnalysisSource(SampleSource):

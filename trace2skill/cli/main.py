@@ -12,6 +12,7 @@ from trace2skill.cli.evolve import evolve_command
 from trace2skill.cli.skill import skill_group
 from trace2skill.comparison.arms import Logs
 from trace2skill.comparison.pairing import compare_table
+from trace2skill.comparison.tables import render
 from trace2skill.errors import PrerequisiteError
 from trace2skill.files import write_atomic
 
@@ -60,6 +61,6 @@ def compare_command(control: Path, treatments: tuple[Path, ...], json_file: Path
     if len(arms) <= len(treatments):
         arms = {str(control): control, **{str(path): path for path in treatments}}
     result = compare_table(arms, next(iter(arms)), **options)
-    Console().print(result.render())
+    Console().print(render(result))
     if json_file:
         write_atomic(json_file, result.model_dump_json(indent=2) + "\n")

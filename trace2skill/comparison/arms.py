@@ -151,8 +151,8 @@ def _outcomes(log: LoadedLog, measure: Measure) -> Iterator[tuple[str, float | s
     for summary in log.summaries:
         seen[str(summary.id)] += 1
         yield str(summary.id), _outcome(log, summary, measure)
-    epochs = max([log.header.eval.config.epochs or 1, *seen.values()])
-    expected = {str(sample_id) for sample_id in log.header.eval.dataset.sample_ids or []} | set(seen)
+    epochs = max([log.header.epochs, *seen.values()])
+    expected = {*log.header.sample_ids, *seen}
     for sample_id in sorted(expected):
         for _ in range(epochs - seen[sample_id]):
             yield sample_id, "absent"

@@ -25,9 +25,7 @@ from trace2skill.comparison.results import Arm, Comparison, ComparisonTable, Log
 from trace2skill.comparison.statistics import holm, mean_interval, paired_test
 from trace2skill.errors import LogError
 from trace2skill.logs.files import LoadedLog
-
-SIMULATED_PREFIX = "sim/"
-"""Models of this provider are stand-ins: what they score says nothing about a method."""
+from trace2skill.models.simulated import is_simulated
 
 
 def compare(
@@ -144,8 +142,8 @@ def _compare_arms(
     worst, best = _bounds(control, treatment)
     logs = [log for arm in arms for log in arm.logs]
     return Comparison(
-        simulated=any(model.startswith(SIMULATED_PREFIX) for log in logs for model in log.models),
-        tasks=tuple(sorted({log.task for log in logs})),
+        simulated=is_simulated(model for log in logs for model in log.header.models),
+        tasks=tuple(sorted({log.header.title for log in logs})),
         scorer=measure.scorer,
         key=measure.key,
         cluster=measure.cluster,
@@ -165,8 +163,8 @@ def _compare_arms(
 
 def _check_same_samples(arms: Iterable[LoadedArm], allow_different_tasks: bool) -> None:
     logs = [log for arm in arms for log in arm.logs]
-    datasets = {log.header.eval.dataset.name for log in logs} - {None}
-    for what, found in (("task", {log.task for log in logs}), ("dataset", datasets)):
+    datasets = {log.header.dataset for log in logs} - {None}
+    for what, found in (("task", {log.header.title for log in logs}), ("dataset", datasets)):
         if len(found) > 1 and not allow_different_tasks:
             raise LogError(
                 f"All logs must be of one {what}, but are of: {', '.join(sorted(map(str, found)))}. Pick the logs "
@@ -214,23 +212,23 @@ def _summarise(arm: LoadedArm, runs: Mapping[str, SampleRuns], clusters: Mapping
     mean = mean_interval([runs[sample].score for sample in scored], clusters=labels)
     missing = sum(count for sample in runs.values() for count in sample.missing.values())
     runs_scored = sum(len(sample.scores) for sample in runs.values())
-    headers = [log.header.eval for log in arm.logs]
+    headers = [log.header for log in arm.logs]
     return Arm(
         name=arm.name,
         logs=tuple(
             LogFile(
-                file=str(log.file),
-                eval_id=log.header.eval.eval_id,
-                task=log.task,
-                model=log.header.eval.model,
-                status=log.header.status,
-                created=log.header.eval.created,
+                file=str(header.file),
+                eval_id=header.eval_id,
+                task=header.title,
+                model=header.model.model,
+                status=header.status,
+                created=header.created,
             )
-            for log in arm.logs
+            for header in headers
         ),
         superseded=tuple(map(str, arm.superseded)),
-        models=tuple(sorted({header.model for header in headers})),
-        skills=tuple(sorted({str(h.task_args["skill"]) for h in headers if h.task_args.get("skill")})),
+        models=tuple(sorted({header.model.model for header in headers})),
+        skills=tuple(sorted({str(skill) for header in headers if (skill := header.arguments.get("skill"))})),
         samples=len(runs),
         scored=len(scored),
         runs=runs_scored + missing,
@@ -259,16 +257,12 @@ def _settings(logs: Sequence[LoadedLog]) -> dict[str, set[str]]:
     """Values of everything that a log says about how it was made, over the logs."""
     values: dict[str, set[str]] = {}
     for log in logs:
-        spec = log.header.eval
-        limits = spec.config.model_dump(
-            include={"epochs", "message_limit", "token_limit", "time_limit", "working_limit", "cost_limit"},
-            exclude_none=True,
-        )
-        generation = log.header.plan.config.model_dump(exclude_none=True)
-        found = {"model": spec.model, "task": log.task, "dataset": spec.dataset.name, "solver": spec.solver}
-        found |= {f"task.{name}": value for name, value in spec.task_args.items()}
-        found |= {f"generation.{name}": value for name, value in generation.items()}
-        found |= {f"limit.{name}": value for name, value in limits.items()}
+        said = log.header
+        found: dict[str, object] = {"model": said.model.model, "task": said.title, "dataset": said.dataset}
+        found |= {"solver": said.solver, "limit.epochs": said.epochs}
+        found |= {f"task.{name}": value for name, value in said.arguments.items()}
+        found |= {f"generation.{name}": value for name, value in said.generation.items()}
+        found |= {f"limit.{name}": value for name, value in said.limits.items()}
         for name, value in found.items():
             values.setdefault(name, set()).add(str(value))
     return values

@@ -1,10 +1,8 @@
 """The result of comparing conditions, as it is saved and shown."""
 
 from pydantic import BaseModel, ConfigDict
-from rich.console import RenderableType
 
 from trace2skill.comparison.statistics import PairedResult
-from trace2skill.comparison.tables import comparison_table
 
 
 class _Record(BaseModel):
@@ -164,10 +162,6 @@ class Comparison(_Record):
     pairs: tuple[Pair, ...]
     """The scores that were tested, by sample id."""
 
-    def render(self) -> RenderableType:
-        """The comparison as a table for a terminal."""
-        return comparison_table([self])
-
 
 class ComparisonTable(_Record):
     """Several arms, each compared with the same baseline."""
@@ -186,7 +180,3 @@ class ComparisonTable(_Record):
 
     adjusted: tuple[float, ...]
     """P-values of the comparisons after Holm's correction, in the same order."""
-
-    def render(self) -> RenderableType:
-        """All arms in one table for a terminal."""
-        return comparison_table(self.comparisons, self.adjusted)

@@ -3,15 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from trace2skill.comparison.results import Arm, Comparison
+from trace2skill.comparison.results import Arm, Comparison, ComparisonTable
 
 SIMULATED = "SIMULATED: a stand-in model took part. Evidence about the harness, never about a method."
 """Stamp on every table that holds a number of the stand-in model."""
@@ -20,21 +18,19 @@ _LONGEST_VALUE = 60
 _SHOWN = 5  # missing samples and settings listed by name before the rest is only counted
 
 
-def comparison_table(comparisons: Sequence["Comparison"], adjusted: Sequence[float] | None = None) -> RenderableType:
-    """A table of the arms of comparisons that share their control.
+def render(result: Comparison | ComparisonTable) -> RenderableType:
+    """A comparison, or several with one baseline, as a table with its notes, for `rich.print`."""
+    if isinstance(result, ComparisonTable):
+        return _render(result.comparisons, result.adjusted)
+    return _render([result], None)
 
-    Args:
-        comparisons: At least one; all with the same control.
-        adjusted: P-values corrected for the number of comparisons, in the same order.
 
-    Returns:
-        The table with its notes, for `rich.print`.
-    """
+def _render(comparisons: Sequence[Comparison], adjusted: Sequence[float] | None) -> RenderableType:
     stamp = [Text(SIMULATED, style="bold red")] if _is_simulated(comparisons) else []
     return Group(*stamp, _table(comparisons, adjusted), *map(Text, _notes(comparisons)))
 
 
-def _table(comparisons: Sequence["Comparison"], adjusted: Sequence[float] | None) -> Table:
+def _table(comparisons: Sequence[Comparison], adjusted: Sequence[float] | None) -> Table:
     first = comparisons[0]
     scorer = first.scorer if first.key is None else f"{first.scorer}/{first.key}"
     simulated = " (SIMULATED)" if _is_simulated(comparisons) else ""
@@ -68,7 +64,7 @@ def _table(comparisons: Sequence["Comparison"], adjusted: Sequence[float] | None
     return table
 
 
-def _arm_cells(arm: "Arm") -> list[str]:
+def _arm_cells(arm: Arm) -> list[str]:
     missing = f"{arm.samples - arm.scored} missing"
     if arm.runs > arm.samples:
         missing += f"\n{arm.runs_scored}/{arm.runs} runs"
@@ -79,11 +75,11 @@ def _arm_cells(arm: "Arm") -> list[str]:
     ]
 
 
-def _is_simulated(comparisons: Sequence["Comparison"]) -> bool:
+def _is_simulated(comparisons: Sequence[Comparison]) -> bool:
     return any(comparison.simulated for comparison in comparisons)
 
 
-def _notes(comparisons: Sequence["Comparison"]) -> Iterator[str]:
+def _notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
     for comparison in comparisons:
         yield from _comparison_notes(comparison)
     control = comparisons[0].control
@@ -92,7 +88,7 @@ def _notes(comparisons: Sequence["Comparison"]) -> Iterator[str]:
     yield f"Differences are from {control.name}. MDE: minimum detectable effect (5% level, 80% power)."
 
 
-def _comparison_notes(comparison: "Comparison") -> Iterator[str]:
+def _comparison_notes(comparison: Comparison) -> Iterator[str]:
     result, name = comparison.result, comparison.treatment.name
     units = f" in {result.units} clusters by {comparison.cluster}" if comparison.cluster else ""
     yield (
@@ -113,7 +109,7 @@ def _comparison_notes(comparison: "Comparison") -> Iterator[str]:
         yield f"{name}: differs from {comparison.control.name} in {_some(differing)}."
 
 
-def _arm_notes(arm: "Arm") -> Iterator[str]:
+def _arm_notes(arm: Arm) -> Iterator[str]:
     skills = f", skill {', '.join(arm.skills)}" if arm.skills else ""
     logs = f"{len(arm.logs)} log{'s' if len(arm.logs) > 1 else ''}"
     yield f"{arm.name}: {', '.join(arm.models)}{skills}; {logs}."

@@ -94,13 +94,13 @@ def _replay(run: Run, trajectories: Trajectories, analyses: Sequence[Analysis], 
     lessons = _to_replay(run.skill, trajectories, [row for row in analyses if not gate(row, verdicts)])
     if not lessons:
         return {}
-    headers = dict(zip(trajectories.logs, trajectories.headers, strict=True))
+    headers = {header.file: header for header in trajectories.headers}
     tasks = [
         replay(lessons, headers, run.skill, run.folder / "replay", number=number, seed=run.config.seed)
         for number in range(1, run.config.replays + 1)
     ]
     successes: Counter[str] = Counter()
-    agent = logged_model(trajectories.headers[0], GenerateConfig())
+    agent = logged_model(trajectories.headers[0].model, GenerateConfig())
     for _, sample in run.stage("replay", tasks, model=agent):
         successes[str(sample.id)] += trajectories.rule.passed(sample.scores or {})
     return unhelpful(lessons, successes, run.config.replays)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from inspect_ai import Task, task_with
-from inspect_ai.log import EvalLog
 from inspect_ai.model import GenerateConfig
 from inspect_ai.util import DisplayType
 from pydantic import BaseModel, ConfigDict
@@ -20,12 +19,15 @@ from trace2skill.edits.provenance import FILE as PROVENANCE
 from trace2skill.errors import LogError, SkillError, Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.evolve import evolve
-from trace2skill.evolution.folder import SIMULATED_TAG, Manifest, begin
+from trace2skill.evolution.folder import Manifest, begin
+from trace2skill.evolution.inputs import check_one_model, read_logs
 from trace2skill.evolution.stages import file_of, run_stage
 from trace2skill.files import write_atomic
+from trace2skill.logs.header import Header
 from trace2skill.logs.task import recreate_task, sample_of
-from trace2skill.logs.trajectory import Trajectories, read_trajectories
-from trace2skill.models.cast import logged_model, logged_roles, only_model
+from trace2skill.logs.trajectory import Trajectories
+from trace2skill.models.cast import logged_model, logged_roles
+from trace2skill.models.simulated import TAG, is_simulated
 from trace2skill.skill.folder import load_skill, save_skill
 
 CANDIDATES, SELECTION = "candidates.json", "selection.json"
@@ -130,8 +132,8 @@ def check_selectable(logs: Sequence[str | Path], config: EvolveConfig) -> None:
     """
     if not logs:
         raise LogError("--select plays the logged tasks again, and there are no logs. Name some, or leave it out.")
-    logged = _read(logs, config)
-    only_model(logged.headers)
+    logged = read_logs(logs, config)
+    check_one_model(logged.headers)
     check_replayable(logged.headers[0])
 
 
@@ -164,7 +166,7 @@ def select_candidate(
         SkillError: No candidate beats the initial skill; they are kept in their run folders.
     """
     folder = Path(output)
-    logged = _read(logs, config)
+    logged = read_logs(logs, config)
     initial = load_skill(resolve_path(str(skill)))
     skills = {name: (folder / name / manifest.skill).resolve() for name, manifest in manifests.items()}
     ran_with_it = all(_skill_digest(header) == initial.digest for header in logged.headers)
@@ -196,13 +198,9 @@ def select_candidate(
     return selection
 
 
-def _read(logs: Sequence[str | Path], config: EvolveConfig) -> Trajectories:
-    return read_trajectories(logs, scorer=config.scorer, threshold=config.threshold, success=config.success)
-
-
-def _skill_digest(header: EvalLog) -> str:
+def _skill_digest(header: Header) -> str:
     """Digest of the skill that a log's agent had; empty if it had none or it is not there any more."""
-    given = header.eval.task_args.get("skill")
+    given = header.arguments.get("skill")
     try:
         return load_skill(resolve_path(str(given))).digest if given else ""
     except Trace2SkillError:
@@ -230,19 +228,19 @@ def _play(
 ) -> list[Trajectories]:
     """The logged samples as the logged agent plays them with a skill. The log folder is that of the skill's content."""
     tasks: list[Task] = []
-    for number, (log, header) in enumerate(zip(logged.logs, logged.headers, strict=True), start=1):
+    for number, header in enumerate(logged.headers, start=1):
         task = recreate_task(header, skill=str(path))
-        ran = {str(row.sample_id): sample_of(task, row) for row in logged.all if row.log == log}
+        ran = {str(row.sample_id): sample_of(task, row) for row in logged.all if row.log == header.file}
         samples = list(ran.values())
-        tasks.append(task_with(task, name=f"select_{number}", dataset=samples, epochs=header.eval.config.epochs))
+        tasks.append(task_with(task, name=f"select_{number}", dataset=samples, epochs=header.epochs))
     header = logged.headers[0]
     finished = run_stage(
         tasks,
         folder / "logs" / "selection" / load_skill(path).digest[:16],
-        logged_model(header, GenerateConfig()),
+        logged_model(header.model, GenerateConfig()),
         display=display,
         max_connections=max_connections,
-        roles=logged_roles(header),
-        tags=(SIMULATED_TAG,) if header.eval.model.startswith("sim/") else (),
+        roles=logged_roles(header.roles),
+        tags=(TAG,) if is_simulated(header.models) else (),
     )
-    return [_read([file_of(log)], config) for log in finished]
+    return [read_logs([file_of(log)], config) for log in finished]

@@ -12,10 +12,10 @@ from inspect_ai.util import DisplayType, store
 from pydantic import Field
 
 from trace2skill.errors import ModelOutputError, SkillError, Trace2SkillError
-from trace2skill.evolution.folder import SIMULATED, SIMULATED_TAG
 from trace2skill.evolution.stages import finished_samples, run_stage
 from trace2skill.models.cast import open_model
 from trace2skill.models.sampling import load_profile
+from trace2skill.models.simulated import NOTICE, TAG, is_simulated
 from trace2skill.models.structured import Output, generate_structured
 from trace2skill.prompts import load_prompts
 from trace2skill.skill.folder import SKILL_MD, Skill, check_skill, save_skill
@@ -75,14 +75,14 @@ def draft_skill(
     sampling = load_profile(profile).thinking if profile else GenerateConfig()
     prompt = wording.render("draft", domain=domain.strip(), max_lines=MAX_LINES)
     task = Task(name="draft", dataset=[Sample(id=folder.name, input=prompt)], solver=_draft(folder.name, sampling))
-    simulated = SIMULATED if model.startswith("sim/") else ""
+    simulated = NOTICE if is_simulated([model]) else ""
     asked = sha256(f"{model}\n{seed}\n{sampling.model_dump_json()}\n{prompt}".encode()).hexdigest()
     (log,) = run_stage(
         [task],
         folder.with_name(f"{folder.name}.logs") / asked[:16],
         open_model(model, GenerateConfig(seed=seed), "--model"),
         display=display,
-        tags=(SIMULATED_TAG,) if simulated else (),
+        tags=(TAG,) if simulated else (),
     )
     (sample,) = finished_samples(log)
     found = sample.store.get(DRAFT)

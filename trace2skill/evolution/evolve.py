@@ -1,6 +1,5 @@
 """Evolution: trajectories -> analyses -> patches -> one consolidated patch -> the evolved skill. Orchestration only."""
 
-from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -10,28 +9,20 @@ from inspect_ai.util import DisplayType
 
 from trace2skill.analysis.lessons import UNUSABLE
 from trace2skill.analysis.proposals import Proposals, Verdicts, collect
-from trace2skill.analysis.replay import check_replayable
 from trace2skill.consolidation.assembly import assemble
 from trace2skill.consolidation.lexical import lexical_merge
 from trace2skill.consolidation.merging import MergeStep
 from trace2skill.consolidation.selection import Selection
 from trace2skill.consolidation.tree import MergeTree, consolidation, final_selection, step_of
-from trace2skill.data.places import resolve_path
-from trace2skill.edits.guardrails import check_path
-from trace2skill.edits.importing import read_patches
-from trace2skill.edits.patch import Patch
-from trace2skill.errors import LogError, ModelOutputError, PatchError, SkillError
+from trace2skill.errors import ModelOutputError, PatchError
 from trace2skill.evolution.analyses import analyse
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.folder import Manifest, Record, begin, finished, simulated, write_run
+from trace2skill.evolution.inputs import Inputs, choose_cast, read_inputs
 from trace2skill.evolution.run import Run
 from trace2skill.files import file_digest
-from trace2skill.logs.trajectory import Trajectories, read_trajectories
 from trace2skill.models.asking import Asking
-from trace2skill.models.cast import ANALYST, MERGER, Cast, logged_model, logged_roles, only_model, open_model
-from trace2skill.models.sampling import Profile, load_profile
-from trace2skill.prompts import Prompts, load_prompts
-from trace2skill.skill.folder import Skill, check_skill, load_skill
+from trace2skill.models.cast import Cast
 
 
 def evolve(
@@ -71,17 +62,9 @@ def evolve(
     """
     config = config or EvolveConfig()
     folder = Path(output)
-    initial = _checked(load_skill(resolve_path(str(skill))))
-    prompts = load_prompts(Path(config.prompts) if config.prompts else None)
-    profile = load_profile(config.profile) if config.profile else None
-    trajectories = usable_trajectories(logs, config) if logs or not patches else None
-    if config.replays and trajectories is None:
-        raise LogError("--verify replays failed runs, and there are no logs. Name some, or leave it out.")
-    imported = [patch for file in patches for patch in _read_safe_patches(Path(file), initial)]
-    _check_distinct(imported, trajectories)
-    cast = _cast(config, trajectories, model, profile)
-    record = _record(config, initial, trajectories, patches, cast, prompts)
-    record = record.model_copy(update={"profile": profile})
+    inputs = read_inputs(logs, skill, config, patches)
+    cast = choose_cast(config, inputs, model)
+    record = _record(config, inputs, cast)
     if done := finished(folder, record):
         return done
     begin(folder, record)
@@ -89,9 +72,9 @@ def evolve(
         folder=folder,
         config=config,
         asking=Asking(
-            skill=initial,
-            prompts=prompts,
-            thinking=profile.thinking if profile else GenerateConfig(),
+            skill=inputs.skill,
+            prompts=inputs.prompts,
+            thinking=inputs.profile.thinking if inputs.profile else GenerateConfig(),
             transcript_tokens=config.transcript_tokens,
         ),
         cast=cast,
@@ -99,116 +82,29 @@ def evolve(
         max_connections=max_connections,
         simulated=bool(simulated(record)),
     )
-    analyses, verdicts = analyse(run, trajectories) if trajectories else ([], Verdicts(clean_runs={}))
+    analyses, verdicts = analyse(run, inputs.trajectories) if inputs.trajectories else ([], Verdicts(clean_runs={}))
     if analyses and all(analysis.rejected.startswith(UNUSABLE) for analysis in analyses):
         raise ModelOutputError(
             f"None of the {len(analyses)} analyses can be used; {analyses[0].trajectory}: {analyses[0].rejected} "
             f"No skill was saved. The transcripts are in {folder / 'logs'}; choose another --output to try again."
         )
-    proposals = collect(analyses, verdicts, imported, initial, run.ledger, split=config.merger == "lexical")
+    proposals = collect(analyses, verdicts, inputs.patches, inputs.skill, run.ledger, split=config.merger == "lexical")
     selection, unmerged = _consolidate(run, proposals)
-    assembled = assemble(selection, initial, run.ledger, proposals.edits, simulated(record))
-    counts = trajectories.counts() if trajectories else {}
+    assembled = assemble(selection, inputs.skill, run.ledger, proposals.edits, simulated(record))
+    counts = inputs.trajectories.counts() if inputs.trajectories else {}
     return write_run(folder, record, assembled, run.ledger.rows(), run.costs, counts, unmerged, run.notes)
 
 
-def usable_trajectories(logs: Sequence[str | Path], config: EvolveConfig) -> Trajectories:
-    """The trajectories of a run, of which at least one can be analysed.
-
-    Raises:
-        LogError: A log cannot be used, holds nothing for the condition, or cannot be replayed as the settings want.
-    """
-    found = read_trajectories(logs, scorer=config.scorer, threshold=config.threshold, success=config.success)
-    pools = {
-        "error": found.failures,
-        "success": found.successes,
-        "combined": found.all,
-        "error-llm": found.failures,
-    }
-    if not pools[config.analysts]:
-        raise LogError(
-            f"The logs hold no trajectory for --analysts {config.analysts}: all of them have the other outcome."
-        )
-    if config.replays:
-        only_model(found.headers)
-        check_replayable(found.headers[0])
-    return found
-
-
-def _checked(skill: Skill) -> Skill:
-    if findings := check_skill(skill):
-        raise SkillError(
-            f"The initial skill '{skill.name}' fails the format check: {'; '.join(findings)}. "
-            "Mend it, then check it with `trace2skill skill check`."
-        )
-    return skill
-
-
-def _read_safe_patches(file: Path, skill: Skill) -> list[Patch]:
-    """The patches of a file that a user supplied; one that reaches for what is off limits is refused as a whole."""
-    patches = read_patches(file, skill)
-    for edit in (edit for patch in patches for edit in patch.edits):
-        try:
-            check_path(edit.file)
-        except PatchError as error:
-            raise PatchError(
-                f"{file}: edit {edit.id}: {error}. Remove it from the patch file; nothing was done."
-            ) from error
-    return patches
-
-
-def _check_distinct(imported: Sequence[Patch], trajectories: Trajectories | None) -> None:
-    """Each trajectory may speak once: two patches of one, or a patch beside its log, would count it twice."""
-    analysed = {trajectory.id for trajectory in trajectories.all} if trajectories else set()
-    counts = Counter(patch.trajectory for patch in imported)
-    if twice := sorted(name for name, count in counts.items() if count > 1 or name in analysed):
-        raise PatchError(
-            f"Trajectory {twice[0]} is there more than once, in the patch files or in them and in the logs. "
-            "Its support would be counted twice; leave one out."
-        )
-
-
-def _cast(
-    config: EvolveConfig, trajectories: Trajectories | None, model: Model | None, profile: Profile | None
-) -> Cast | None:
-    """Who plays which part: the models that were named, else the agent's own. None where no model is needed."""
-    generate = (profile.instruct if profile else GenerateConfig()).merge(GenerateConfig(seed=config.seed))
-    named = {ANALYST: config.analyst_model, MERGER: config.merger_model}
-    roles = {role: open_model(name, generate, f"--{role}-model") for role, name in named.items() if name}
-    if trajectories:
-        roles = {**logged_roles(trajectories.headers[0]), **roles}
-    main = model or (open_model(config.model, generate, "--model") if config.model else None)
-    if main is None and trajectories is None:
-        if config.merger == "lexical":
-            return None
-        main = roles.get(MERGER)
-        if main is None:
-            raise LogError(
-                "Without logs there is no model to merge with: name one with --model, or use --merger lexical."
-            )
-    if main is None and trajectories:
-        only_model(trajectories.headers)
-        main = logged_model(trajectories.headers[0], generate)
-    return Cast(main=main, roles=roles) if main else None
-
-
-def _record(
-    config: EvolveConfig,
-    skill: Skill,
-    trajectories: Trajectories | None,
-    patches: Sequence[str | Path],
-    cast: Cast | None,
-    prompts: Prompts,
-) -> Record:
-    files = [*(trajectories.logs if trajectories else ()), *map(Path, patches)]
+def _record(config: EvolveConfig, inputs: Inputs, cast: Cast | None) -> Record:
     return Record(
         config=config,
         models=cast.names() if cast else {},
-        agent_models=tuple(sorted({header.eval.model for header in (trajectories.headers if trajectories else ())})),
-        initial_skill=skill.name,
-        initial_digest=skill.digest,
-        inputs=tuple(sorted((path.name, file_digest(path)) for path in files)),
-        prompts=prompts.digests(),
+        agent_models=tuple(sorted({header.model.model for header in inputs.headers})),
+        initial_skill=inputs.skill.name,
+        initial_digest=inputs.skill.digest,
+        inputs=tuple(sorted((path.name, file_digest(path)) for path in inputs.files)),
+        prompts=inputs.prompts.digests(),
+        profile=inputs.profile,
         versions={name: version(name) for name in ("trace2skill", "inspect-ai")},
     )
 

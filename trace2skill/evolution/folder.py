@@ -26,15 +26,11 @@ from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.stages import StageUsage
 from trace2skill.files import Stored, read_model, write_atomic
 from trace2skill.models.sampling import Profile
+from trace2skill.models.simulated import NOTICE, is_simulated
 from trace2skill.skill.diff import diff_skills
 from trace2skill.skill.folder import save_skill
 
 RUN, MANIFEST, LEDGER = "run.json", "manifest.json", "ledger.jsonl"
-
-SIMULATED_TAG = "SIMULATED"
-"""Tag of the logs of a run in which the stand-in model took part."""
-
-SIMULATED = "SIMULATED: produced by the stand-in model. Evidence about the harness, not about any method or model."
 
 
 class Record(BaseModel):
@@ -95,7 +91,7 @@ class Manifest(BaseModel):
 
 def simulated(record: Record) -> str:
     """The warning that belongs on whatever comes out of this run; empty if no stand-in model took part."""
-    return SIMULATED if any(name.startswith("sim/") for name in (*record.models.values(), *record.agent_models)) else ""
+    return NOTICE if is_simulated((*record.models.values(), *record.agent_models)) else ""
 
 
 def begin(folder: Path, record: BaseModel, name: str = RUN) -> None:

@@ -9,17 +9,14 @@ from rich.table import Table
 
 from trace2skill.analysis.lessons import outline
 from trace2skill.consolidation.tree import level_sizes, numbered_files
-from trace2skill.data.places import resolve_path
-from trace2skill.edits.importing import read_patches
 from trace2skill.errors import LogError
 from trace2skill.evolution.configuration import EvolveConfig
-from trace2skill.evolution.evolve import usable_trajectories
+from trace2skill.evolution.inputs import read_inputs
 from trace2skill.logs.task import recreate_task
 from trace2skill.logs.trajectory import Trajectories, Trajectory, read_sample
 from trace2skill.logs.transcript import CHARACTERS_PER_TOKEN, render_transcript
-from trace2skill.models.sampling import load_profile
-from trace2skill.prompts import Prompts, Role, load_prompts
-from trace2skill.skill.folder import Skill, load_skill
+from trace2skill.prompts import Prompts, Role
+from trace2skill.skill.folder import Skill
 
 TOOL_TURNS = 8
 """Turns that an error analyst is taken to need: look, write a fix, check it, mend it, submit."""
@@ -66,17 +63,13 @@ def plan(
         patches: Patch files to consolidate as well.
 
     Raises:
-        LogError: A log cannot be used, or there is nothing to do.
+        Trace2SkillError: As `evolve` does.
     """
-    loaded = load_skill(resolve_path(str(skill)))
-    prompts = load_prompts(Path(config.prompts) if config.prompts else None)
-    imported = sum(len(read_patches(Path(file), loaded)) for file in patches)
-    if config.profile:
-        load_profile(config.profile)
+    inputs = read_inputs(logs, skill, config, patches)
+    loaded, prompts, imported = inputs.skill, inputs.prompts, len(inputs.patches)
     stages: list[PlannedStage] = []
     analysed = 0
-    if logs or not patches:
-        read = usable_trajectories(logs, config)
+    if read := inputs.trajectories:
         stages = _analyses(read, loaded, prompts, config)
         analysed = sum(stage.samples for stage in stages)
         if config.replays:
@@ -156,14 +149,13 @@ def _replays(read: Trajectories, config: EvolveConfig) -> PlannedStage:
     """As many calls and tokens as the failed runs took, once for each lesson and replay."""
     runs = round(len(read.failures) * EDITS_PER_PATCH) * config.replays
     ran = max(len(read.all) + len(read.excluded), 1)
-    used = [usage for header in read.headers for usage in header.stats.model_usage.values()]
     return PlannedStage(
         stage="replay",
         samples=runs,
         calls=runs * min(TOOL_TURNS, config.max_turns),
         most_calls=runs * config.max_turns,
-        input_tokens=sum(usage.input_tokens + (usage.input_tokens_cache_read or 0) for usage in used) * runs // ran,
-        output_tokens=sum(usage.output_tokens for usage in used) * runs // ran,
+        input_tokens=sum(header.input_tokens for header in read.headers) * runs // ran,
+        output_tokens=sum(header.output_tokens for header in read.headers) * runs // ran,
     )
 
 

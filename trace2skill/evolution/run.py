@@ -11,10 +11,10 @@ from inspect_ai.util import DisplayType
 
 from trace2skill.consolidation.ledger import Ledger
 from trace2skill.evolution.configuration import EvolveConfig
-from trace2skill.evolution.folder import SIMULATED_TAG
 from trace2skill.evolution.stages import StageUsage, Tally, finished_samples, run_stage, usage
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import Cast
+from trace2skill.models.simulated import TAG
 from trace2skill.skill.folder import Skill
 
 
@@ -59,7 +59,7 @@ class Run:
             self.folder / "logs" / name,
             model or self.cast.main,
             display=self.display,
-            tags=(SIMULATED_TAG,) if self.simulated else (),
+            tags=(TAG,) if self.simulated else (),
             max_connections=self.max_connections,
             roles=self.cast.roles,
         )

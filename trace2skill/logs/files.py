@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inspect_ai.log import (
-    EvalLog,
     EvalSampleSummary,
     list_eval_logs,
     read_eval_log,
@@ -18,6 +17,7 @@ from inspect_ai.log import (
 from inspect_ai.scorer import Value, value_to_float
 
 from trace2skill.errors import LogError
+from trace2skill.logs.header import Header, header_of
 
 _LARGE_FIELDS = frozenset({"messages", "events", "events_data", "store", "attachments", "output", "metadata"})
 
@@ -26,21 +26,13 @@ _LARGE_FIELDS = frozenset({"messages", "events", "events_data", "store", "attach
 class LoadedLog:
     """A log's header and sample summaries; whole samples stay on disk."""
 
-    file: Path
-    header: EvalLog
+    header: Header
     summaries: tuple[EvalSampleSummary, ...]
 
     @property
-    def task(self) -> str:
-        """Task name and version, without the package that registered it."""
-        return f"{self.header.eval.task.rsplit('/', 1)[-1]} (version {self.header.eval.task_version})"
-
-    @property
-    def models(self) -> set[str]:
-        """The evaluated model and the models in roles."""
-        roles = (self.header.eval.model_roles or {}).values()
-        configs = [config for role in roles for config in (role if isinstance(role, list) else [role])]
-        return {self.header.eval.model, *(config.model for config in configs)}
+    def file(self) -> Path:
+        """Where the log lies."""
+        return self.header.file
 
 
 class LoadedLogs(NamedTuple):
@@ -62,7 +54,7 @@ def load_logs(logs: Sequence[str | Path]) -> LoadedLogs:
     loaded = [_load_log(path) for path in find_logs(logs)]
     attempts: dict[tuple[str, str], list[LoadedLog]] = defaultdict(list)
     for log in loaded:
-        attempts[log.header.eval.task_id or str(log.file), log.header.eval.model].append(log)
+        attempts[log.header.task_id or str(log.file), log.header.model.model].append(log)
     newest = {max(group, key=_age).file for group in attempts.values()}
     return LoadedLogs(
         tuple(log for log in loaded if log.file in newest),
@@ -147,11 +139,11 @@ def _is_convertible(text: str) -> bool:
 
 def _load_log(file: Path) -> LoadedLog:
     try:
-        header = read_eval_log(file, header_only=True)
-        return LoadedLog(file=file, header=header, summaries=tuple(read_eval_log_sample_summaries(file)))
+        header = header_of(read_eval_log(file, header_only=True), file)
+        return LoadedLog(header=header, summaries=tuple(read_eval_log_sample_summaries(file)))
     except Exception as error:  # zip, JSON and schema errors alike mean one thing to the user
         raise LogError(f"{file}: cannot be read as an Inspect log ({error}).") from error
 
 
 def _age(log: LoadedLog) -> tuple[str, float, str]:
-    return log.header.eval.created, log.file.stat().st_mtime, str(log.file)
+    return log.header.created, log.file.stat().st_mtime, str(log.file)

@@ -11,17 +11,17 @@ from typing import TypeVar
 
 from inspect_ai import Task
 from inspect_ai.dataset import Sample
-from inspect_ai.log import EvalLog
 from inspect_ai.util import registry_create
 
 from trace2skill.data.places import resolve_path
 from trace2skill.errors import LogError, Trace2SkillError
+from trace2skill.logs.header import Header
 from trace2skill.logs.trajectory import Trajectory, target_beginning
 
 T = TypeVar("T")
 
 
-def recreate_task(header: EvalLog, **changes: object) -> Task:
+def recreate_task(header: Header, **changes: object) -> Task:
     """The task that a log records, created anew with the same arguments, but for `changes`.
 
     Inspect prefixes a task's name with its package only where that package is installed as a distribution, so the
@@ -33,23 +33,23 @@ def recreate_task(header: EvalLog, **changes: object) -> Task:
         LogError: No such task is installed, or it cannot be created with the arguments.
         DataError: Its data is missing.
     """
-    arguments = {**header.eval.task_args, **changes}
-    logged = header.eval.task_registry_name or header.eval.task
+    arguments = {**header.arguments, **changes}
+    logged = header.registered
     extensions = entry_points(group="inspect_ai")
     for extension in extensions:
         _attempt(f"Inspect extension '{extension.name}'", extension.load)
     base = logged.rsplit("/", 1)[-1]
     names = [logged, base, *(f"{extension.name}/{base}" for extension in extensions)]
     task = _create(names, arguments)
-    if task is None and header.eval.task_file:
-        source = resolve_path(header.eval.task_file)
+    if task is None and header.task_file:
+        source = resolve_path(header.task_file)
         if source.is_file():
             _attempt(f"{source}, the logged task's file,", partial(_import_file, source))
             task = _create(names, arguments)
     if task is None:
         raise LogError(
             f"The logged task '{logged}' is not installed here, and its file "
-            f"{header.eval.task_file or '(none logged)'} was not found. "
+            f"{header.task_file or '(none logged)'} was not found. "
             "Install the package that defines it, or run from the folder that the evaluation ran in."
         )
     return task
@@ -120,16 +120,3 @@ def sample_of(task: Task, trajectory: Trajectory) -> Sample:
             "dataset has changed, or it is another task."
         )
     return found
-
-
-def scorer_names(header: EvalLog) -> list[str]:
-    """The names under which a logged task's scorers stand in its scores, in their order.
-
-    Inspect numbers scorers of one name: `match`, `match1`, `match2`.
-    """
-    names: list[str] = []
-    for definition in header.eval.scorers or []:
-        base = definition.name.rsplit("/", 1)[-1]
-        candidates = [base, *(f"{base}{number}" for number in range(1, len(names) + 1))]
-        names.append(next(name for name in candidates if name not in names))
-    return names

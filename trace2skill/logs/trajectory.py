@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspect_ai.log import (
-    EvalLog,
     EvalSample,
     EvalSampleSummary,
     read_eval_log_sample_async,
@@ -14,6 +13,7 @@ from inspect_ai.log import (
 
 from trace2skill.errors import LogError
 from trace2skill.logs.files import LoadedLog, is_invalidated, load_logs
+from trace2skill.logs.header import Header
 from trace2skill.logs.outcome import SuccessRule
 
 TARGET_CHARACTERS = 200
@@ -52,9 +52,8 @@ class Trajectories:
 
     all: tuple[Trajectory, ...]
     excluded: tuple[Excluded, ...]
-    logs: tuple[Path, ...]
-    headers: tuple[EvalLog, ...]
-    """Log headers, without samples, in the order of `logs`."""
+    headers: tuple[Header, ...]
+    """Headers of the logs."""
     rule: SuccessRule
     """What success is."""
 
@@ -95,7 +94,7 @@ def read_trajectories(
     loaded, _ = load_logs(logs)
     paths = [log.file for log in loaded]
     headers = [log.header for log in loaded]
-    if len(tasks := sorted({header.eval.task for header in headers})) > 1:
+    if len(tasks := sorted({header.task for header in headers})) > 1:
         raise LogError(f"The logs must be of one task, but are of {', '.join(tasks)}. Evolve on each alone.")
     rows = [(log, summary) for log in loaded for summary in log.summaries]
     if not rows:
@@ -130,7 +129,7 @@ def read_trajectories(
             f"{_names(paths)}: none of the {len(rows)} samples can be used: "
             + "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
         )
-    return Trajectories(all=tuple(kept), excluded=tuple(excluded), logs=tuple(paths), headers=tuple(headers), rule=rule)
+    return Trajectories(all=tuple(kept), excluded=tuple(excluded), headers=tuple(headers), rule=rule)
 
 
 def target_beginning(target: str | Sequence[str]) -> str:

@@ -1,12 +1,11 @@
 """Who plays which part: the models of a run, and how each is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from inspect_ai.log import EvalLog
 from inspect_ai.model import GenerateConfig, Model, ModelConfig, get_model
 
-from trace2skill.errors import LogError, PrerequisiteError, Trace2SkillError
+from trace2skill.errors import PrerequisiteError, Trace2SkillError
 
 ANALYST, MERGER = "analyst", "merger"
 """Inspect model roles of the engine's parts; without them the run's model plays both."""
@@ -38,40 +37,25 @@ def open_model(name: str, config: GenerateConfig, option: str) -> Model:
         raise Trace2SkillError(f"{option} {name}: {_said(error)}") from error
 
 
-def logged_model(header: EvalLog, config: GenerateConfig) -> Model:
+def logged_model(logged: ModelConfig, config: GenerateConfig) -> Model:
     """The model that a log evaluated, with the settings that it was run with.
 
     Args:
-        header: The log.
+        logged: The model as the log's header has it.
         config: Settings that differ, such as the seed.
     """
-    logged = header.eval
-    merged = logged.model_generate_config.merge(header.plan.config).merge(config)
     try:
-        return get_model(logged.model, config=merged, base_url=logged.model_base_url, **logged.model_args)
+        return get_model(logged.model, config=logged.config.merge(config), base_url=logged.base_url, **logged.args)
     except (ValueError, PrerequisiteError) as error:
         raise Trace2SkillError(
             f"The logs name {logged.model}, which cannot be used here: {_said(error)} Choose another with --model."
         ) from error
 
 
-def logged_roles(header: EvalLog) -> dict[str, Model]:
-    """The models in the roles of a logged task, such as its grader."""
-    roles = header.eval.model_roles or {}
+def logged_roles(roles: Mapping[str, Sequence[ModelConfig]]) -> dict[str, Model]:
+    """The models in the roles of a logged task, such as its grader, as the log's header has them."""
     # A role bound to several models is one that scorers read as a whole; the first stands for it.
-    return {role: _role_model(config[0] if isinstance(config, list) else config) for role, config in roles.items()}
-
-
-def only_model(headers: tuple[EvalLog, ...]) -> str:
-    """The name of the model that all logs evaluated.
-
-    Raises:
-        LogError: They are of several models.
-    """
-    names = sorted({header.eval.model for header in headers})
-    if len(names) > 1:
-        raise LogError(f"The logs are of several models ({', '.join(names)}); say which one analyses with --model.")
-    return names[0]
+    return {role: _role_model(configs[0]) for role, configs in roles.items()}
 
 
 def _said(error: Exception) -> str:

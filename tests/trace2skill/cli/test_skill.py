@@ -11,7 +11,7 @@ from tests.trace2skill.evolution.test_folder import RECORD, write
 from tests.trace2skill.toy import write_skill
 from trace2skill.cli.skill import skill_group
 from trace2skill.errors import SkillError
-from trace2skill.evolution.folder import SIMULATED
+from trace2skill.models.simulated import NOTICE
 from trace2skill.skill.diff import diff_skills
 from trace2skill.skill.folder import load_skill
 
@@ -142,7 +142,7 @@ def test_what_is_simulated_says_so_to_people(cli: Cli, tmp_path: Path) -> None:
     write(tmp_path / "run", RECORD.model_copy(update={"models": {"model": "sim/large"}}))
 
     for options in ((), ("--top", 1)):
-        assert cli("blame", tmp_path / "run", *options).output.splitlines()[0] == SIMULATED
+        assert cli("blame", tmp_path / "run", *options).output.splitlines()[0] == NOTICE
     assert [json.loads(line)["edit"] for line in cli("blame", tmp_path / "run", "--json").output.splitlines()][-1] == (
         "simulated"
     )

@@ -175,7 +175,7 @@ def test_a_sample_that_a_retry_took_over_is_one_trajectory(tmp_path: Path) -> No
     assert len(find_logs([tmp_path])) == 2
     assert [row.id for row in found.all] == ["right"]
     assert [row.id for row in found.excluded] == ["crashed"]
-    assert found.logs != (log,)
+    assert [header.file for header in found.headers] != [log]
 
 
 def test_several_scorers_need_a_choice(two_scorers: Path) -> None:

@@ -1,0 +1,188 @@
+"""What a run is made from: read and checked here, before anything is asked of a model."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspect_ai.model import GenerateConfig, Model
+
+from trace2skill.analysis.replay import check_replayable
+from trace2skill.data.places import resolve_path
+from trace2skill.edits.guardrails import check_path
+from trace2skill.edits.importing import read_patches
+from trace2skill.edits.patch import Patch
+from trace2skill.errors import LogError, PatchError, SkillError
+from trace2skill.evolution.configuration import EvolveConfig
+from trace2skill.logs.header import Header
+from trace2skill.logs.trajectory import Trajectories, read_trajectories
+from trace2skill.models.cast import ANALYST, MERGER, Cast, logged_model, logged_roles, open_model
+from trace2skill.models.sampling import Profile, load_profile
+from trace2skill.prompts import Prompts, load_prompts
+from trace2skill.skill.folder import Skill, check_skill, load_skill
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a run is made from."""
+
+    skill: Skill
+    """The frozen skill."""
+    prompts: Prompts
+    profile: Profile | None
+    """How models are sampled, where a profile says so."""
+    trajectories: Trajectories | None
+    """None where there are patches alone."""
+    patches: tuple[Patch, ...]
+    """Patches from elsewhere."""
+    patch_files: tuple[Path, ...]
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """Headers of the logs."""
+        return self.trajectories.headers if self.trajectories else ()
+
+    @property
+    def files(self) -> list[Path]:
+        """The logs and the patch files."""
+        return [*(header.file for header in self.headers), *self.patch_files]
+
+
+def read_inputs(
+    logs: Sequence[str | Path], skill: str | Path, config: EvolveConfig, patches: Sequence[str | Path] = ()
+) -> Inputs:
+    """Read and check what a run is made from.
+
+    Args:
+        logs: Log files or folders, of one task. May be empty if there are patches.
+        skill: The skill to start from.
+        config: The run's settings.
+        patches: Patch files.
+
+    Raises:
+        LogError: A log cannot be used, holds nothing for the condition, or cannot be replayed as the settings want.
+        SkillError: The skill is malformed.
+        PatchError: A patch file is malformed or unsafe, or a trajectory would be counted twice.
+        Trace2SkillError: The prompts or the profile cannot be used.
+    """
+    initial = _checked(load_skill(resolve_path(str(skill))))
+    prompts = load_prompts(Path(config.prompts) if config.prompts else None)
+    profile = load_profile(config.profile) if config.profile else None
+    trajectories = _usable(read_logs(logs, config), config) if logs or not patches else None
+    if config.replays and trajectories is None:
+        raise LogError("--verify replays failed runs, and there are no logs. Name some, or leave it out.")
+    files = tuple(map(Path, patches))
+    imported = [patch for file in files for patch in _read_safe_patches(file, initial)]
+    _check_distinct(imported, trajectories)
+    return Inputs(
+        skill=initial,
+        prompts=prompts,
+        profile=profile,
+        trajectories=trajectories,
+        patches=tuple(imported),
+        patch_files=files,
+    )
+
+
+def read_logs(logs: Sequence[str | Path], config: EvolveConfig) -> Trajectories:
+    """The trajectories of logs, with success as the settings say.
+
+    Raises:
+        LogError: A log cannot be used.
+    """
+    return read_trajectories(logs, scorer=config.scorer, threshold=config.threshold, success=config.success)
+
+
+def check_one_model(headers: Iterable[Header]) -> None:
+    """Check that all logs evaluated the same model.
+
+    Raises:
+        LogError: They are of several models.
+    """
+    names = sorted({header.model.model for header in headers})
+    if len(names) > 1:
+        raise LogError(f"The logs are of several models ({', '.join(names)}); say which one analyses with --model.")
+
+
+def choose_cast(config: EvolveConfig, inputs: Inputs, model: Model | None) -> Cast | None:
+    """Who plays which part: the models that were named, else the agent's own. None where no model is needed.
+
+    Args:
+        config: The run's settings.
+        inputs: What it is made from.
+        model: Model that plays every part, instead of the one that settings or logs name.
+
+    Raises:
+        LogError: The logs are of several models, or there are none and no model is named.
+        Trace2SkillError: A model cannot be used.
+    """
+    profile = inputs.profile
+    generate = (profile.instruct if profile else GenerateConfig()).merge(GenerateConfig(seed=config.seed))
+    named = {ANALYST: config.analyst_model, MERGER: config.merger_model}
+    roles = {role: open_model(name, generate, f"--{role}-model") for role, name in named.items() if name}
+    if inputs.headers:
+        roles = {**logged_roles(inputs.headers[0].roles), **roles}
+    main = model or (open_model(config.model, generate, "--model") if config.model else None)
+    if main is None and not inputs.headers:
+        if config.merger == "lexical":
+            return None
+        main = roles.get(MERGER)
+        if main is None:
+            raise LogError(
+                "Without logs there is no model to merge with: name one with --model, or use --merger lexical."
+            )
+    if main is None:
+        check_one_model(inputs.headers)
+        main = logged_model(inputs.headers[0].model, generate)
+    return Cast(main=main, roles=roles)
+
+
+def _usable(found: Trajectories, config: EvolveConfig) -> Trajectories:
+    """Trajectories of which at least one can be analysed."""
+    pools = {
+        "error": found.failures,
+        "success": found.successes,
+        "combined": found.all,
+        "error-llm": found.failures,
+    }
+    if not pools[config.analysts]:
+        raise LogError(
+            f"The logs hold no trajectory for --analysts {config.analysts}: all of them have the other outcome."
+        )
+    if config.replays:
+        check_one_model(found.headers)
+        check_replayable(found.headers[0])
+    return found
+
+
+def _checked(skill: Skill) -> Skill:
+    if findings := check_skill(skill):
+        raise SkillError(
+            f"The initial skill '{skill.name}' fails the format check: {'; '.join(findings)}. "
+            "Mend it, then check it with `trace2skill skill check`."
+        )
+    return skill
+
+
+def _read_safe_patches(file: Path, skill: Skill) -> list[Patch]:
+    """The patches of a file that a user supplied; one that reaches for what is off limits is refused as a whole."""
+    patches = read_patches(file, skill)
+    for edit in (edit for patch in patches for edit in patch.edits):
+        try:
+            check_path(edit.file)
+        except PatchError as error:
+            raise PatchError(
+                f"{file}: edit {edit.id}: {error}. Remove it from the patch file; nothing was done."
+            ) from error
+    return patches
+
+
+def _check_distinct(imported: Sequence[Patch], trajectories: Trajectories | None) -> None:
+    """Each trajectory may speak once: two patches of one, or a patch beside its log, would count it twice."""
+    analysed = {trajectory.id for trajectory in trajectories.all} if trajectories else set()
+    counts = Counter(patch.trajectory for patch in imported)
+    if twice := sorted(name for name, count in counts.items() if count > 1 or name in analysed):
+        raise PatchError(
+            f"Trajectory {twice[0]} is there more than once, in the patch files or in them and in the logs. "
+            "Its support would be counted twice; leave one out."
+        )
