@@ -12,9 +12,9 @@ from inspect_ai.tool import skill as skill_tool
 from inspect_ai.util import sandbox, store, turn_limit
 
 from evals.data import check_choice
-from trace2skill.data.places import resolve_path
+from trace2skill.data import resolve_path
 from trace2skill.errors import DataError, SkillError
-from trace2skill.skill.folder import Skill, find_skill_folder, load_skill
+from trace2skill.skill import Skill, find_skill_folder, load_skill
 
 SkillMode = Literal["preload", "tool"]
 """How the agent meets a skill: SKILL.md in the system prompt, or through Inspect's `skill()` tool."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from trace2skill.data.places import DATA_VARIABLE, bundled, data_dir, resolve_path
+from trace2skill.data import DATA_VARIABLE, bundled, data_dir, resolve_path
 from trace2skill.errors import DataError
 
 Split = Literal["evolve", "test", "all"]

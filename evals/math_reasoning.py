@@ -28,7 +28,7 @@ from evals.agent import SkillMode, skill_agent, skill_answer
 from evals.data import Split, dataset_folder, split_ids
 from evals.graders.math_answer import Verdict, compare_answers, extract_answer, shortened
 from evals.sandbox.select import resolve_sandbox
-from trace2skill.data.places import bundled
+from trace2skill.data import bundled
 from trace2skill.errors import DataError
 
 Tools = Literal["none", "python"]

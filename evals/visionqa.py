@@ -43,7 +43,7 @@ from evals.data import Split, dataset_folder, split_ids
 from evals.graders.anls import THRESHOLD, Rules, anls
 from evals.graders.worker import COMPARISONS
 from evals.sandbox.select import resolve_sandbox
-from trace2skill.data.places import resolve_path
+from trace2skill.data import resolve_path
 from trace2skill.errors import DataError
 
 VARIANTS = {"docvqa": "docvqa"}

@@ -34,7 +34,7 @@ from evals.table_workbook import (
     read_table,
     table_workbook,
 )
-from trace2skill.data.places import resolve_path
+from trace2skill.data import resolve_path
 from trace2skill.errors import DataError
 
 Format = Literal["workbook", "text"]

@@ -1,1 +1,1 @@
-"""."""
+"""The command line: options in, public functions called, results printed. Open `main.py` first."""

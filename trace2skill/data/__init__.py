@@ -1,1 +1,11 @@
-"""."""
+"""Benchmark data: cards, fetching, places.
+
+In: a card, `tasks/<benchmark>/card.yaml`. Out: the benchmark's folder, checked. Open `places.py` first (where data
+lies), then `cards.py` and `fetch.py`.
+"""
+
+from trace2skill.data.cards import Card, benchmarks, load_card
+from trace2skill.data.fetch import fetch, verify
+from trace2skill.data.places import DATA_VARIABLE, bundled, data_dir, resolve_path
+
+__all__ = ["DATA_VARIABLE", "Card", "benchmarks", "bundled", "data_dir", "fetch", "load_card", "resolve_path", "verify"]

@@ -1,4 +1,7 @@
-"""The prompts, one whole file per role, and their rendering."""
+"""The prompts, one whole file per role, and their rendering.
+
+In: the values that a role's prompt has places for. Out: its text. A folder of the user's may replace any of them.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
