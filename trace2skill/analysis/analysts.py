@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import anyio.to_thread
 from inspect_ai.agent import AgentSubmit, react, run
@@ -12,25 +12,22 @@ from inspect_ai.log import EvalSample
 from inspect_ai.model import ChatMessage, ChatMessageUser, ContentImage, ContentText, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import Tool, bash
-from inspect_ai.util import OutputLimitExceededError, sandbox, store, time_limit, token_limit, turn_limit
-from pydantic import BaseModel, ConfigDict
+from inspect_ai.util import sandbox, store, time_limit, token_limit, turn_limit
 
 from trace2skill.analysis.fix import (
-    answer_with,
     check_answer,
     check_fix,
     refuse,
-    run_fix,
     submit,
     submit_answer,
     take_inputs,
 )
+from trace2skill.analysis.gate import clean_run
 from trace2skill.analysis.judging import Judging
 from trace2skill.analysis.leaks import readable
 from trace2skill.analysis.lessons import UNUSABLE, leaking_edits, propose_patch
-from trace2skill.analysis.reports import MAX_LESSONS, ErrorReport, Lesson, SuccessReport
+from trace2skill.analysis.reports import MAX_LESSONS, Analysis, Analyst, ErrorReport, SuccessReport
 from trace2skill.analysis.submission import Submission, sift
-from trace2skill.edits.patch import Patch
 from trace2skill.errors import ModelOutputError
 from trace2skill.logs.outcome import SuccessRule
 from trace2skill.logs.trajectory import Trajectory, read_sample
@@ -45,40 +42,9 @@ ANALYSIS = "analysis"
 WORK = "trace2skill"
 """Metadata key of what the engine adds to a sample."""
 
-OUTCOME, RAN = "clean_run", "ran"
-"""Store key of how the script of a clean run ended, and what stands there if it went through."""
 
 PRODUCED_FILES = "produced_files"
 """Store key under which a task keeps what its agent produced: path -> base64 content."""
-
-Analyst = Literal["error", "success", "error-llm"]
-
-
-class Analysis(BaseModel):
-    """What one analyst made of one trajectory."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    trajectory: str
-    """Id of the trajectory."""
-    analyst: Analyst
-    """Which analyst wrote it."""
-    causes: tuple[str, ...] = ()
-    """Causes of the failure, or the solution path of a success."""
-    lessons: tuple[Lesson, ...] = ()
-    """The lessons that the patch expresses."""
-    lessons_stopped: tuple[str, ...] = ()
-    """For each lesson that the leak guard stopped, its title and the reason."""
-    patch: Patch | None = None
-    """The lessons as edits; none where there was nothing to propose."""
-    fix: str = ""
-    """Name of the submitted script; empty where the fix is an answer, and where there is none."""
-    fix_source: str = ""
-    """Text of the submitted script, or the submitted answer."""
-    leaks: dict[str, str] = {}
-    """Edits that may not be used, by id, with the reason."""
-    rejected: str = ""
-    """Why nothing of this analysis may be used; empty if it may."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +78,7 @@ def error_analyst(
         async def solve(state: TaskState, generate: Generate) -> TaskState:
             work: dict[str, Any] = state.metadata[WORK]
             if "fix" in work:
-                return await _clean_run(state, work)
+                return await clean_run(state, work)
             trajectory = by_id[str(state.sample_id)]
             attempt = await read_sample(trajectory)
             transcript = render_transcript(attempt.messages)
@@ -180,29 +146,6 @@ async def _place_attempt(attempt: EvalSample, transcript: str) -> list[str]:
             await sandbox().write_file(str(PurePosixPath("attempt", *inside)), data)
             texts.append(await anyio.to_thread.run_sync(readable, data))
     return texts
-
-
-async def _clean_run(state: TaskState, work: dict[str, Any]) -> TaskState:
-    """Run a submitted fix from the original inputs; the task's scorer then judges the sample as usual."""
-    if not work["fix"]:
-        answer_with(state, work["source"])
-        store().set(OUTCOME, RAN)
-        return state
-    try:
-        await sandbox().write_file(work["fix"], work["source"])
-        ran = await run_fix(work["fix"])
-    except (OSError, OutputLimitExceededError) as error:
-        store().set(OUTCOME, f"failed: {error!r}")
-        return state
-    if ran.stdout.strip():
-        answer_with(state, ran.stdout)
-    store().set(OUTCOME, RAN if ran.success else f"failed: {ran.stderr[-500:]}")
-    return state
-
-
-def ran_clean(sample: EvalSample) -> bool:
-    """Whether the fix in a clean run went through; one that breaks off has proven nothing, whatever it left behind."""
-    return bool(sample.store.get(OUTCOME) == RAN)
 
 
 async def _conclude(state: TaskState, trajectory: str, submission: Submission, asking: Asking, rejected: str) -> None:

@@ -1,15 +1,14 @@
 """From analyses to the edits that may be merged: gate, leak guard, guardrails. Every edit is accounted for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from trace2skill.analysis.analysts import Analysis
+from trace2skill.analysis.gate import Verdicts, gate
+from trace2skill.analysis.reports import Analysis
 from trace2skill.consolidation.ledger import Ledger
 from trace2skill.consolidation.lexical import split_items
 from trace2skill.edits.patch import Edit, Patch, check_edit
 from trace2skill.skill.folder import Skill
-
-NOT_REPRODUCED = "the fix did not pass in a clean run from the original inputs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +17,6 @@ class Proposals:
 
     edits: tuple[Edit, ...]
     patches: tuple[Patch, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdicts:
-    """What the gates say."""
-
-    clean_runs: Mapping[str, bool]
-    """For each trajectory whose fix was run again, whether it passed."""
-    unhelpful: Mapping[str, str] = field(default_factory=dict)
-    """Edits that helped in no replay, by id, with the reason."""
 
 
 def collect(
@@ -75,16 +64,3 @@ def collect(
     for patch in imported:
         take(patch)
     return Proposals(edits=tuple(proposed), patches=tuple(patches))
-
-
-def gate(analysis: Analysis, verdicts: Verdicts) -> str:
-    """Why an analysis may not teach: only a failure whose fix passes in a clean sandbox may (paper, section 3.2).
-
-    Analyses in a single call propose no fix, so nothing proves them.
-
-    Returns:
-        The reason; empty if it may.
-    """
-    if analysis.rejected or analysis.analyst != "error":
-        return analysis.rejected
-    return "" if verdicts.clean_runs.get(analysis.trajectory) else NOT_REPRODUCED

@@ -20,8 +20,9 @@ from trace2skill.edits.apply import apply_edits
 from trace2skill.edits.patch import Edit, pair_links
 from trace2skill.errors import LogError
 from trace2skill.logs.header import Header
-from trace2skill.logs.task import recreate_task, sample_of
+from trace2skill.logs.task import NOTHING, recreate_task, sample_of
 from trace2skill.logs.trajectory import Trajectory
+from trace2skill.logs.trust import Allowed
 from trace2skill.skill.folder import Skill, save_skill
 
 
@@ -52,7 +53,14 @@ def lessons_of(trajectory: Trajectory, edits: Sequence[Edit]) -> list[Lesson]:
 
 
 def replay(
-    lessons: Sequence[Lesson], headers: Mapping[Path, Header], skill: Skill, folder: Path, *, number: int, seed: int
+    lessons: Sequence[Lesson],
+    headers: Mapping[Path, Header],
+    skill: Skill,
+    folder: Path,
+    *,
+    number: int,
+    seed: int,
+    allowed: Allowed = NOTHING,
 ) -> Task:
     """One replay of each lesson's task as the original agent plays it, as an Inspect task.
 
@@ -63,6 +71,7 @@ def replay(
         folder: Receives the skills with one lesson each.
         number: Number of the replay, from 1; its model calls have the seed `seed + number`.
         seed: Seed of the run.
+        allowed: What the operator allows the logs.
 
     Raises:
         LogError: The logged task cannot be created, or takes no skill.
@@ -74,13 +83,13 @@ def replay(
         place = folder / candidate.digest[:16]
         if not (place / skill.name).exists():
             save_skill(candidate, place)
-        task = recreate_task(headers[lesson.trajectory.log], skill=str((place / skill.name).resolve()))
+        task = recreate_task(headers[lesson.trajectory.log], allowed, skill=str((place / skill.name).resolve()))
         sample = deepcopy(sample_of(task, lesson.trajectory))
         sample.id = lesson.id
         samples.append(sample)
         solvers[lesson.id] = chain(*_as_list(task.setup), task.solver)
     return task_with(
-        recreate_task(headers[lessons[0].trajectory.log]),
+        recreate_task(headers[lessons[0].trajectory.log], allowed),
         name=f"replay_{number}",
         dataset=samples,
         setup=None,
@@ -115,13 +124,13 @@ def _as_list(setup: Solver | Sequence[Solver] | None) -> list[Solver]:
     return list(setup) if isinstance(setup, Sequence) else [setup]
 
 
-def check_replayable(header: Header) -> None:
+def check_replayable(header: Header, allowed: Allowed = NOTHING) -> None:
     """Check that the logged task takes a skill.
 
     Raises:
         LogError: It does not, so that no lesson can be tried.
     """
     try:
-        recreate_task(header, skill=None)
+        recreate_task(header, allowed, skill=None)
     except LogError as error:
         raise LogError(f"--verify replay and --select need a logged task with the argument `skill`. {error}") from error

@@ -1,11 +1,14 @@
-"""What analysts return: the schemas their output is decoded under and validated against."""
+"""What analysts return: the schemas their output is decoded under, and the record of an analysis."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from trace2skill.edits.patch import Patch
 from trace2skill.edits.proposed import ProposedEdit
 from trace2skill.models.structured import Output
+
+Analyst = Literal["error", "success", "error-llm"]
 
 MAX_LESSONS = 3
 """Lessons per trajectory (paper, section 3.2)."""
@@ -42,3 +45,30 @@ class ProposedPatch(Output):
     reasoning: str = Field(default="", description="How the lessons map to the edits.")
     edits: list[ProposedEdit] = Field(description="A few small edits; empty if the skill already says it all.")
     changelog: list[str] = Field(default_factory=list, description="One line per change.")
+
+
+class Analysis(BaseModel):
+    """What one analyst made of one trajectory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trajectory: str
+    """Id of the trajectory."""
+    analyst: Analyst
+    """Which analyst wrote it."""
+    causes: tuple[str, ...] = ()
+    """Causes of the failure, or the solution path of a success."""
+    lessons: tuple[Lesson, ...] = ()
+    """The lessons that the patch expresses."""
+    lessons_stopped: tuple[str, ...] = ()
+    """For each lesson that the leak guard stopped, its title and the reason."""
+    patch: Patch | None = None
+    """The lessons as edits; none where there was nothing to propose."""
+    fix: str = ""
+    """Name of the submitted script; empty where the fix is an answer, and where there is none."""
+    fix_source: str = ""
+    """Text of the submitted script, or the submitted answer."""
+    leaks: dict[str, str] = {}
+    """Edits that may not be used, by id, with the reason."""
+    rejected: str = ""
+    """Why nothing of this analysis may be used; empty if it may."""

@@ -13,17 +13,17 @@ from inspect_ai import SampleSource, Task, task_with
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalSample
 
-from trace2skill.analysis.analysts import ANALYSIS, WORK, Analysis, Analyst, Limits, error_analyst, single_call_analyst
+from trace2skill.analysis.analysts import ANALYSIS, WORK, Limits, error_analyst, single_call_analyst
+from trace2skill.analysis.gate import CLEAN_RUN
 from trace2skill.analysis.judging import Judging
+from trace2skill.analysis.reports import Analysis, Analyst
 from trace2skill.errors import LogError
 from trace2skill.logs.header import Header
 from trace2skill.logs.outcome import SuccessRule
-from trace2skill.logs.task import recreate_task, sample_of
+from trace2skill.logs.task import NOTHING, recreate_task, sample_of
 from trace2skill.logs.trajectory import Trajectories, Trajectory
+from trace2skill.logs.trust import Allowed
 from trace2skill.models.asking import Asking
-
-CLEAN_RUN = "/clean-run"
-"""Suffix of the sample in which a fix is run again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +35,13 @@ class _Failure:
     sandboxed: bool
 
 
-def error_analysis(trajectories: Trajectories, asking: Asking, limits: Limits) -> Task:
+def error_analysis(trajectories: Trajectories, asking: Asking, limits: Limits, allowed: Allowed = NOTHING) -> Task:
     """The task in which an error analyst studies each failure.
 
     Raises:
         LogError: The logged task cannot be created or lacks a logged sample, or its scorers cannot judge a fix.
     """
-    tasks = {header.file: recreate_task(header) for header in trajectories.headers}
+    tasks = {header.file: recreate_task(header, allowed) for header in trajectories.headers}
     failures = [_failure(trajectory, tasks[trajectory.log]) for trajectory in trajectories.failures]
     if len({failure.sandboxed for failure in failures}) > 1:
         raise LogError("Some samples of the logged task have a sandbox and some have none.")

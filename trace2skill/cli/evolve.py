@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+import yaml
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
@@ -42,6 +43,28 @@ def _replays(context: click.Context, parameter: click.Parameter, value: str | No
     return int(count)
 
 
+def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """NAME=VALUE, with the value read as YAML, as Inspect does."""
+    try:
+        return {name: yaml.safe_load(value) for name, value in _split(values).items()}
+    except yaml.YAMLError as error:
+        raise click.BadParameter(f"a value is not valid YAML: {error}") from error
+
+
+def _names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    return _split(values)
+
+
+def _split(values: tuple[str, ...]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise click.BadParameter(f"'{text}' is not NAME=VALUE")
+        found[name] = value
+    return found
+
+
 def _show_withheld(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
     if value is not None and not context.resilient_parsing:
         print_withheld(value)
@@ -54,6 +77,21 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder; run again to resume.")
 @click.option("--analysts", type=click.Choice(get_args(Analysts)), default=DEFAULTS.analysts, show_default=True)
 @click.option("--model", help="Model for all parts.  [default: the one that produced the logs]")
+@click.option("--model-base-url", help="Address of that model.  [default: the provider's]")
+@click.option(
+    "-M", "model_args", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Argument of its provider."
+)
+@click.option(
+    "--model-role",
+    "model_roles",
+    multiple=True,
+    callback=_names,
+    metavar="ROLE=MODEL",
+    help="Model in a role of the logged task, such as its grader; never taken from a log.",
+)
+@click.option("--task", type=str, metavar="FILE", help="Source file of the logged task, if you trust it.")
+@click.option("-T", "task_args", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Task argument to change.")
+@click.option("--sandbox", help="Where the task's code runs: bwrap, docker, local.  [default: the task's own choice]")
 @click.option("--analyst-model", help="Model of the analysts, where it is another one.")
 @click.option("--merger-model", help="Model that merges, where it is another one.")
 @click.option("--profile", help=f"Sampling profile: {', '.join(bundled_profiles())}, or a YAML file.")

@@ -1,4 +1,4 @@
-"""Hold the size limits by moving text instead of losing it: over-long sections go out into `references/`.
+"""Keep to the size limits of a skill by moving text instead of losing it: over-long sections go out into `references/`.
 
 Only text under headings that evolution has written or enlarged is moved, the longest first. The heading stays, with one
 line that links the new files. Moved lines keep their origin and their wording; paths in them stay relative to the

@@ -8,12 +8,14 @@ from inspect_ai import Task
 from inspect_ai.model import GenerateConfig
 from rich.console import Console
 
-from trace2skill.analysis.analysts import Analysis, Limits, ran_clean
-from trace2skill.analysis.proposals import Verdicts, gate
+from trace2skill.analysis.analysts import Limits
+from trace2skill.analysis.gate import CLEAN_RUN, Verdicts, gate, passed_clean
 from trace2skill.analysis.replay import Lesson, lessons_of, replay, unhelpful
-from trace2skill.analysis.tasks import CLEAN_RUN, analysis_of, error_analysis, single_call_analysis
+from trace2skill.analysis.reports import Analysis
+from trace2skill.analysis.tasks import analysis_of, error_analysis, single_call_analysis
 from trace2skill.edits.patch import check_edit
 from trace2skill.errors import LogError
+from trace2skill.evolution.inputs import check_roles
 from trace2skill.evolution.run import Run
 from trace2skill.logs.trajectory import Trajectories, Trajectory
 from trace2skill.models.cast import logged_model
@@ -38,8 +40,7 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
     for _, sample in run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis):
         name = str(sample.id)
         if name.endswith(CLEAN_RUN):
-            passed = trajectories.rule.passed(sample.scores or {})
-            clean_runs[name.removesuffix(CLEAN_RUN)] = ran_clean(sample) and passed
+            clean_runs[name.removesuffix(CLEAN_RUN)] = passed_clean(sample, trajectories.rule)
         elif analysis := analysis_of(sample):
             analyses[name] = analysis
     if lost := sorted(_pool(run, trajectories) - analyses.keys()):
@@ -72,7 +73,8 @@ def _analysis_tasks(run: Run, trajectories: Trajectories) -> list[Task]:
     if config.analysts in ("error", "combined") and trajectories.failures:
         limits = Limits(turns=config.max_turns, tokens=config.analyst_tokens, seconds=config.analyst_seconds)
         try:
-            tasks.append(error_analysis(trajectories, run.asking, limits))
+            tasks.append(error_analysis(trajectories, run.asking, limits, config.allowed))
+            check_roles(trajectories.headers, config)
         except LogError as error:
             single = True
             run.notes.append(f"Failures were analysed in a single call, without a proven fix: {error}")
@@ -96,11 +98,19 @@ def _replay(run: Run, trajectories: Trajectories, analyses: Sequence[Analysis], 
         return {}
     headers = {header.file: header for header in trajectories.headers}
     tasks = [
-        replay(lessons, headers, run.skill, run.folder / "replay", number=number, seed=run.config.seed)
+        replay(
+            lessons,
+            headers,
+            run.skill,
+            run.folder / "replay",
+            number=number,
+            seed=run.config.seed,
+            allowed=run.config.allowed,
+        )
         for number in range(1, run.config.replays + 1)
     ]
     successes: Counter[str] = Counter()
-    agent = logged_model(trajectories.headers[0].model, GenerateConfig())
+    agent = logged_model(trajectories.headers[0].model, GenerateConfig(), run.config.provider)
     for _, sample in run.stage("replay", tasks, model=agent):
         successes[str(sample.id)] += trajectories.rule.passed(sample.scores or {})
     return unhelpful(lessons, successes, run.config.replays)

@@ -20,13 +20,13 @@ from trace2skill.errors import LogError, SkillError, Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.evolve import evolve
 from trace2skill.evolution.folder import Manifest, begin
-from trace2skill.evolution.inputs import check_one_model, read_logs
+from trace2skill.evolution.inputs import check_one_model, check_roles, read_logs, task_roles
 from trace2skill.evolution.stages import file_of, run_stage
 from trace2skill.files import write_atomic
 from trace2skill.logs.header import Header
 from trace2skill.logs.task import recreate_task, sample_of
 from trace2skill.logs.trajectory import Trajectories
-from trace2skill.models.cast import logged_model, logged_roles
+from trace2skill.models.cast import logged_model
 from trace2skill.models.simulated import TAG, is_simulated
 from trace2skill.skill.folder import load_skill, save_skill
 
@@ -134,7 +134,8 @@ def check_selectable(logs: Sequence[str | Path], config: EvolveConfig) -> None:
         raise LogError("--select plays the logged tasks again, and there are no logs. Name some, or leave it out.")
     logged = read_logs(logs, config)
     check_one_model(logged.headers)
-    check_replayable(logged.headers[0])
+    check_replayable(logged.headers[0], config.allowed)
+    check_roles(logged.headers, config)
 
 
 def select_candidate(
@@ -229,7 +230,7 @@ def _play(
     """The logged samples as the logged agent plays them with a skill. The log folder is that of the skill's content."""
     tasks: list[Task] = []
     for number, header in enumerate(logged.headers, start=1):
-        task = recreate_task(header, skill=str(path))
+        task = recreate_task(header, config.allowed, skill=str(path))
         ran = {str(row.sample_id): sample_of(task, row) for row in logged.all if row.log == header.file}
         samples = list(ran.values())
         tasks.append(task_with(task, name=f"select_{number}", dataset=samples, epochs=header.epochs))
@@ -237,10 +238,10 @@ def _play(
     finished = run_stage(
         tasks,
         folder / "logs" / "selection" / load_skill(path).digest[:16],
-        logged_model(header.model, GenerateConfig()),
+        logged_model(header.model, GenerateConfig(), config.provider),
         display=display,
         max_connections=max_connections,
-        roles=logged_roles(header.roles),
+        roles=task_roles(config),
         tags=(TAG,) if is_simulated(header.models) else (),
     )
     return [read_logs([file_of(log)], config) for log in finished]

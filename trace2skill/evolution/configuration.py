@@ -1,10 +1,13 @@
 """The settings of an evolution run."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from trace2skill.logs.trust import Allowed
 from trace2skill.models.asking import TRANSCRIPT_TOKENS
+from trace2skill.models.cast import Provider
 
 Analysts = Literal["error", "success", "combined", "error-llm"]
 """Condition: which pools of trajectories are analysed (paper, section 4.1); in the ablation `error-llm`, failures are
@@ -29,6 +32,18 @@ class EvolveConfig(BaseModel):
     """Trajectories that must support an edit of SKILL.md."""
     model: str | None = None
     """Model that plays every part; by default the one that produced the logs, with its settings."""
+    model_base_url: str | None = None
+    """Address of that model."""
+    model_args: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of its provider."""
+    model_roles: dict[str, str] = Field(default_factory=dict)
+    """Models in roles of the logged task, such as its grader. They are never taken from a log."""
+    task: str | None = None
+    """Source file of the logged task that may be run, where the task is not installed."""
+    task_args: dict[str, Any] = Field(default_factory=dict)
+    """Arguments of the logged task in place of the log's."""
+    sandbox: str | None = None
+    """Where the code of the logged task runs; by default where the task itself has it run. Never taken from a log."""
     analyst_model: str | None = None
     """Model of the analysts, where it is another one."""
     merger_model: str | None = None
@@ -55,3 +70,13 @@ class EvolveConfig(BaseModel):
     """Budget of a transcript in a prompt; the whole lies in the analyst's sandbox."""
     seed: int = 42
     """Seed of every model call."""
+
+    @property
+    def allowed(self) -> Allowed:
+        """What the operator allows the logs."""
+        return Allowed(task_file=Path(self.task) if self.task else None, sandbox=self.sandbox, arguments=self.task_args)
+
+    @property
+    def provider(self) -> Provider:
+        """What the user has said of the main model's provider."""
+        return Provider(base_url=self.model_base_url, arguments=self.model_args)

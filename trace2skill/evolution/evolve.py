@@ -6,9 +6,11 @@ from pathlib import Path
 
 from inspect_ai.model import GenerateConfig, Model
 from inspect_ai.util import DisplayType
+from rich.console import Console
 
+from trace2skill.analysis.gate import Verdicts
 from trace2skill.analysis.lessons import UNUSABLE
-from trace2skill.analysis.proposals import Proposals, Verdicts, collect
+from trace2skill.analysis.proposals import Proposals, collect
 from trace2skill.consolidation.assembly import assemble
 from trace2skill.consolidation.lexical import lexical_merge
 from trace2skill.consolidation.merging import MergeStep
@@ -17,6 +19,7 @@ from trace2skill.consolidation.tree import MergeTree, consolidation, final_selec
 from trace2skill.errors import ModelOutputError, PatchError
 from trace2skill.evolution.analyses import analyse
 from trace2skill.evolution.configuration import EvolveConfig
+from trace2skill.evolution.disclosure import disclosure
 from trace2skill.evolution.folder import Manifest, Record, begin, finished, simulated, write_run
 from trace2skill.evolution.inputs import Inputs, choose_cast, read_inputs
 from trace2skill.evolution.run import Run
@@ -68,6 +71,8 @@ def evolve(
     if done := finished(folder, record):
         return done
     begin(folder, record)
+    for line in disclosure(inputs, config, named=bool(model or config.model)):
+        Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(line)
     run = Run(
         folder=folder,
         config=config,

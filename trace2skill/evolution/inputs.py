@@ -12,14 +12,15 @@ from trace2skill.data.places import resolve_path
 from trace2skill.edits.guardrails import check_path
 from trace2skill.edits.importing import read_patches
 from trace2skill.edits.patch import Patch
-from trace2skill.errors import LogError, PatchError, SkillError
+from trace2skill.errors import LogError, PatchError, SkillError, Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.logs.header import Header
 from trace2skill.logs.trajectory import Trajectories, read_trajectories
-from trace2skill.models.cast import ANALYST, MERGER, Cast, logged_model, logged_roles, open_model
+from trace2skill.models.cast import ANALYST, MERGER, Cast, logged_model, open_model
 from trace2skill.models.sampling import Profile, load_profile
 from trace2skill.prompts import Prompts, load_prompts
 from trace2skill.skill.folder import Skill, check_skill, load_skill
+from trace2skill.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,28 @@ def check_one_model(headers: Iterable[Header]) -> None:
         raise LogError(f"The logs are of several models ({', '.join(names)}); say which one analyses with --model.")
 
 
+def task_roles(config: EvolveConfig) -> dict[str, Model]:
+    """The models that the user has put into roles of the logged task."""
+    return {
+        role: open_model(name, GenerateConfig(), f"--model-role {role}=") for role, name in config.model_roles.items()
+    }
+
+
+def check_roles(headers: Iterable[Header], config: EvolveConfig) -> None:
+    """Check that the user has named a model for each role of the logged task: no log chooses who judges.
+
+    Raises:
+        Trace2SkillError: A role has none.
+    """
+    logged = {role: models for header in headers for role, models in header.roles.items()}
+    if missing := sorted(logged.keys() - {ANALYST, MERGER} - config.model_roles.keys()):
+        name = printable(logged[missing[0]][0].model)
+        raise Trace2SkillError(
+            f"The logged task has a model in the role '{missing[0]}' ({name}), and models in roles are never "
+            f"taken from a log. Say who plays it: --model-role {missing[0]}=MODEL."
+        )
+
+
 def choose_cast(config: EvolveConfig, inputs: Inputs, model: Model | None) -> Cast | None:
     """Who plays which part: the models that were named, else the agent's own. None where no model is needed.
 
@@ -120,9 +143,8 @@ def choose_cast(config: EvolveConfig, inputs: Inputs, model: Model | None) -> Ca
     generate = (profile.instruct if profile else GenerateConfig()).merge(GenerateConfig(seed=config.seed))
     named = {ANALYST: config.analyst_model, MERGER: config.merger_model}
     roles = {role: open_model(name, generate, f"--{role}-model") for role, name in named.items() if name}
-    if inputs.headers:
-        roles = {**logged_roles(inputs.headers[0].roles), **roles}
-    main = model or (open_model(config.model, generate, "--model") if config.model else None)
+    roles = {**task_roles(config), **roles}
+    main = model or (open_model(config.model, generate, "--model", config.provider) if config.model else None)
     if main is None and not inputs.headers:
         if config.merger == "lexical":
             return None
@@ -133,7 +155,7 @@ def choose_cast(config: EvolveConfig, inputs: Inputs, model: Model | None) -> Ca
             )
     if main is None:
         check_one_model(inputs.headers)
-        main = logged_model(inputs.headers[0].model, generate)
+        main = logged_model(inputs.headers[0].model, generate, config.provider)
     return Cast(main=main, roles=roles)
 
 
@@ -151,7 +173,8 @@ def _usable(found: Trajectories, config: EvolveConfig) -> Trajectories:
         )
     if config.replays:
         check_one_model(found.headers)
-        check_replayable(found.headers[0])
+        check_replayable(found.headers[0], config.allowed)
+        check_roles(found.headers, config)
     return found
 
 

@@ -98,7 +98,7 @@ def _analyses(read: Trajectories, skill: Skill, prompts: Prompts, config: Evolve
     stages: list[PlannedStage] = []
     single = config.analysts == "error-llm"
     if config.analysts in ("error", "combined") and read.failures:
-        single = not _can_be_created(read)
+        single = not _can_be_created(read, config)
         if not single:
             stages.append(_analysis("error_analysis", "error_analyst", read.failures, skill, prompts, config))
     if single and read.failures:
@@ -108,10 +108,10 @@ def _analyses(read: Trajectories, skill: Skill, prompts: Prompts, config: Evolve
     return stages
 
 
-def _can_be_created(read: Trajectories) -> bool:
+def _can_be_created(read: Trajectories, config: EvolveConfig) -> bool:
     """Whether the logged task can be created; if not, its failures are analysed in a single call."""
     try:
-        recreate_task(read.headers[0])
+        recreate_task(read.headers[0], config.allowed)
     except LogError:
         return False
     return True

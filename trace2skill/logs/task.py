@@ -9,50 +9,93 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypeVar
 
-from inspect_ai import Task
+from inspect_ai import Task, task_with
 from inspect_ai.dataset import Sample
-from inspect_ai.util import registry_create
+from inspect_ai.util import SandboxEnvironmentSpec, registry_create
 
 from trace2skill.data.places import resolve_path
 from trace2skill.errors import LogError, Trace2SkillError
 from trace2skill.logs.header import Header
 from trace2skill.logs.trajectory import Trajectory, target_beginning
+from trace2skill.logs.trust import Allowed, sandboxes_of, shown_sandbox, taken_arguments, unconfirmed
 
 T = TypeVar("T")
 
+NOTHING = Allowed()
+"""What a log alone may do."""
 
-def recreate_task(header: Header, **changes: object) -> Task:
+
+def recreate_task(header: Header, allowed: Allowed = NOTHING, **changes: object) -> Task:
     """The task that a log records, created anew with the same arguments, but for `changes`.
 
     Inspect prefixes a task's name with its package only where that package is installed as a distribution, so the
     same task is called `spreadsheet` in a checkout and `evals/spreadsheet` in a wheel. The name is therefore tried
-    as logged, without its prefix, with the prefix of every installed Inspect extension, and last from the logged
-    source file.
+    as logged, without its prefix, and with the prefix of every installed Inspect extension. The source file that a log
+    names is run only if the operator has named it as well; where code runs is never the log's to say.
+
+    Args:
+        header: The log.
+        allowed: What the operator has said.
+        changes: Arguments that differ.
 
     Raises:
-        LogError: No such task is installed, or it cannot be created with the arguments.
+        LogError: No such task is installed, it cannot be created with the arguments, or they or the place where its
+            code would run need the operator's word.
         DataError: Its data is missing.
     """
-    arguments = {**header.arguments, **changes}
-    logged = header.registered
     extensions = entry_points(group="inspect_ai")
     for extension in extensions:
         _attempt(f"Inspect extension '{extension.name}'", extension.load)
-    base = logged.rsplit("/", 1)[-1]
-    names = [logged, base, *(f"{extension.name}/{base}" for extension in extensions)]
-    task = _create(names, arguments)
-    if task is None and header.task_file:
-        source = resolve_path(header.task_file)
-        if source.is_file():
-            _attempt(f"{source}, the logged task's file,", partial(_import_file, source))
-            task = _create(names, arguments)
+    if allowed.task_file:
+        source = resolve_path(str(allowed.task_file))
+        _attempt(f"{source}, the task's file,", partial(_import_file, source))
+    base = header.registered.rsplit("/", 1)[-1]
+    names = [header.registered, base, *(f"{extension.name}/{base}" for extension in extensions)]
+    task = _create(names, {**taken_arguments(header.arguments, allowed), **changes})
     if task is None:
-        raise LogError(
-            f"The logged task '{logged}' is not installed here, and its file "
-            f"{header.task_file or '(none logged)'} was not found. "
-            "Install the package that defines it, or run from the folder that the evaluation ran in."
-        )
+        raise LogError(_not_there(header, allowed))
+    return _confined(task, names, allowed)
+
+
+def _not_there(header: Header, allowed: Allowed) -> str:
+    if allowed.task_file:
+        return f"{allowed.task_file} defines no task '{header.registered}', which is the one that was logged."
+    name = header.task_file or "(none logged)"
+    return (
+        f"The logged task '{header.registered}' is not installed here, and its file {name} is run only if you say so. "
+        "Install the package that defines it, or, if you trust the file, name it with --task FILE."
+    )
+
+
+def _confined(task: Task, names: list[str], allowed: Allowed) -> Task:
+    """The task, with its code run where the operator wants it.
+
+    Raises:
+        LogError: The log's arguments have led to a place that needs the operator's word.
+    """
+    if allowed.sandbox and {spec.type for spec in sandboxes_of(task)} - {allowed.sandbox.partition(":")[0]}:
+        kind, _, config = allowed.sandbox.partition(":")
+        for sample in task.dataset:
+            sample.sandbox = None
+        return task_with(task, sandbox=(kind, config) if config else kind)
+    if suspicious := unconfirmed(sandboxes_of(task), allowed):
+        # What the installed task does unasked is the operator's own choice.
+        plain = _unasked(names)
+        if unsafe := [spec for spec in suspicious if spec not in plain]:
+            raise LogError(
+                f"The log would have the task's code run in the sandbox '{shown_sandbox(unsafe[0])}'. Where code runs "
+                f"is yours to say: add --sandbox {shown_sandbox(unsafe[0])} if you trust it, or name another one."
+            )
     return task
+
+
+def _unasked(names: list[str]) -> list[SandboxEnvironmentSpec]:
+    """Where the installed task runs code when it is given no arguments; nowhere if it wants some."""
+    try:
+        task = _create(names, {})
+    except Trace2SkillError:
+        return []
+    return sandboxes_of(task) if task else []
 
 
 def _create(names: list[str], arguments: dict[str, object]) -> Task | None:
@@ -94,7 +137,7 @@ def _attempt(what: str, action: Callable[[], T]) -> T:
 def _import_file(source: Path) -> None:
     spec = importlib.util.spec_from_file_location(f"_logged_task_{source.stem}", source)
     if spec is None or spec.loader is None:
-        raise LogError(f"{source}: the logged task's file is not a Python file.")
+        raise LogError(f"{source}: the task's file is not a Python file.")
     # As Inspect does it: a task file may import and open what lies beside it.
     sys.path.insert(0, str(source.parent))
     try:

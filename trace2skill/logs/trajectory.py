@@ -108,7 +108,7 @@ def read_trajectories(
         key = str(summary.id)
         seen[key] += 1
         name = key if runs[key] == 1 else f"{key}#{seen[key]}"
-        outcome = _outcome(log, summary, rule)
+        outcome = _score_or_exclusion(log, summary, rule)
         if isinstance(outcome, str):
             excluded.append(Excluded(id=name, reason=outcome))
             continue
@@ -179,7 +179,7 @@ def _choose_rule(
     return SuccessRule(scorer=scorer, threshold=threshold)
 
 
-def _outcome(log: LoadedLog, summary: EvalSampleSummary, rule: SuccessRule) -> float | str:
+def _score_or_exclusion(log: LoadedLog, summary: EvalSampleSummary, rule: SuccessRule) -> float | str:
     """The score, or the reason why the run is left out."""
     if summary.error:
         return "error"

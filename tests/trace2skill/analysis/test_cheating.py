@@ -32,9 +32,9 @@ from tests.trace2skill.toy import (
     total_is_right,
     write_skill,
 )
-from trace2skill.analysis.analysts import Analysis
 from trace2skill.analysis.fix import MAX_CHECKS
-from trace2skill.analysis.proposals import NOT_REPRODUCED
+from trace2skill.analysis.gate import NOT_REPRODUCED
+from trace2skill.analysis.reports import Analysis
 from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.evolve import evolve

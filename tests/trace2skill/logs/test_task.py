@@ -12,7 +12,8 @@ import tests.trace2skill.toy
 from trace2skill.errors import LogError
 from trace2skill.logs.files import find_logs
 from trace2skill.logs.header import Header, header_of
-from trace2skill.logs.task import recreate_task
+from trace2skill.logs.task import NOTHING, recreate_task
+from trace2skill.logs.trust import Allowed
 
 TASK_FILE = '''\
 from inspect_ai import Task, task
@@ -37,8 +38,8 @@ def renamed(header: Header, **changes: Any) -> Header:
     return replace(header, **changes)
 
 
-def ids(log: Header) -> list[object]:
-    return [sample.id for sample in recreate_task(log).dataset]
+def ids(log: Header, allowed: Allowed = NOTHING) -> list[object]:
+    return [sample.id for sample in recreate_task(log, allowed).dataset]
 
 
 def test_a_task_comes_back_with_its_dataset_sandbox_and_scorer(header: Header) -> None:
@@ -70,7 +71,7 @@ def test_a_task_file_that_was_not_imported_yet_is_imported(header: Header, tmp_p
     source.write_text(TASK_FILE.format(name="only_here"))
     log = renamed(header, registered="only_here", task_file=str(source), arguments={"count": 3})
 
-    assert ids(log) == ["s0", "s1", "s2"]
+    assert ids(log, Allowed(task_file=source)) == ["s0", "s1", "s2"]
 
 
 def test_a_task_file_may_import_its_neighbours(header: Header, tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_task_file_may_import_its_neighbours(header: Header, tmp_path: Path) -
     source.write_text("from helper_of_neighbourly import COUNT\n" + TASK_FILE.format(name="neighbourly"))
     path = list(sys.path)
 
-    assert ids(renamed(header, registered="neighbourly", task_file=str(source), arguments={})) == ["s0"]
+    assert ids(renamed(header, registered="neighbourly", arguments={}), Allowed(task_file=source)) == ["s0"]
     assert sys.path == path
 
 
@@ -89,7 +90,9 @@ def test_a_relative_task_file_is_found_from_where_the_evaluation_ran(
     (tmp_path / "relative_one.py").write_text(TASK_FILE.format(name="relative_one"))
     monkeypatch.chdir(tmp_path)
 
-    assert ids(renamed(header, registered="relative_one", task_file="relative_one.py", arguments={})) == ["s0"]
+    log = renamed(header, registered="relative_one", arguments={})
+
+    assert ids(log, Allowed(task_file=Path("relative_one.py"))) == ["s0"]
 
 
 @pytest.mark.parametrize("file", ["gone.py", None])
@@ -106,8 +109,8 @@ def test_a_task_file_without_the_task_is_no_help(header: Header, tmp_path: Path)
     source = tmp_path / "another.py"
     source.write_text(TASK_FILE.format(name="another"))
 
-    with pytest.raises(LogError, match="'renamed_task' is not installed here"):
-        recreate_task(renamed(header, registered="renamed_task", task_file=str(source), arguments={}))
+    with pytest.raises(LogError, match=r"another\.py defines no task 'renamed_task'"):
+        recreate_task(renamed(header, registered="renamed_task", arguments={}), Allowed(task_file=source))
 
 
 def test_a_file_that_is_no_python_file_is_refused(header: Header, tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_a_file_that_is_no_python_file_is_refused(header: Header, tmp_path: Path
     source.write_text("{}")
 
     with pytest.raises(LogError, match="not a Python file"):
-        recreate_task(renamed(header, registered="in_a_notebook", task_file=str(source)))
+        recreate_task(renamed(header, registered="in_a_notebook"), Allowed(task_file=source))
 
 
 def test_arguments_that_no_longer_fit_are_named(header: Header) -> None:
@@ -128,8 +131,8 @@ def test_a_task_file_that_fails_is_named(header: Header, tmp_path: Path, broken:
     source = tmp_path / "failing.py"
     source.write_text(f"{broken}\n")
 
-    with pytest.raises(LogError, match=r"failing\.py, the logged task's file, cannot be loaded: "):
-        recreate_task(renamed(header, registered="failing", task_file=str(source)))
+    with pytest.raises(LogError, match=r"failing\.py, the task's file, cannot be loaded: "):
+        recreate_task(renamed(header, registered="failing"), Allowed(task_file=source))
 
 
 @pytest.mark.parametrize("error", ["KeyError('x')", "ValueError('x')", "FileNotFoundError('data.json')"])
@@ -139,4 +142,4 @@ def test_a_task_that_fails_is_named_with_its_error(header: Header, tmp_path: Pat
     source.write_text(f"from inspect_ai import task\n\n@task\ndef {name}():\n    raise {error}\n")
 
     with pytest.raises(LogError, match=rf"'{name}' cannot be loaded: {error.partition('(')[0]}"):
-        recreate_task(renamed(header, registered=name, task_file=str(source), arguments={}))
+        recreate_task(renamed(header, registered=name, arguments={}), Allowed(task_file=source))

@@ -14,8 +14,9 @@ from inspect_ai.scorer import value_to_float
 from evals.math_reasoning import math_reasoning
 from evals.visionqa import visionqa
 from evals.wikitq import wikitq
-from trace2skill.analysis.analysts import Analysis
-from trace2skill.analysis.tasks import CLEAN_RUN, analysis_of
+from trace2skill.analysis.gate import CLEAN_RUN
+from trace2skill.analysis.reports import Analysis
+from trace2skill.analysis.tasks import analysis_of
 from trace2skill.consolidation.ledger import read_ledger
 from trace2skill.edits.patch import Edit, Patch
 from trace2skill.edits.provenance import blame
