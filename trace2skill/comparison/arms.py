@@ -11,12 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inspect_ai.log import (
-    EvalSampleSummary,
-)
-
 from trace2skill.errors import LogError
-from trace2skill.logs.files import LoadedLog, is_invalidated, load_logs, score_number
+from trace2skill.logs.files import LoadedLog, Run, failure_of, is_invalidated, load_logs, score_number
 
 Logs = str | Path | Sequence[str | Path]
 """An .eval file, a folder of them, or several of either."""
@@ -24,7 +20,7 @@ Logs = str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedArm:
-    """The logs of one arm; of several attempts at one evaluation only the newest counts."""
+    """The logs of one arm; of several attempts at one evaluation each run counts once."""
 
     name: str
     logs: tuple[LoadedLog, ...]
@@ -71,10 +67,11 @@ def load_arm(name: str, logs: Logs) -> LoadedArm:
     given = [logs] if isinstance(logs, str | Path) else list(logs)
     kept, superseded = load_logs(given)
     if not any(summary.scores for log in kept for summary in log.summaries):
+        why = failure_of(log.header for log in kept)
         raise LogError(
             f"Arm '{name}': no sample has a score in {', '.join(str(log.file) for log in kept)} "
             f"({sum(len(log.summaries) for log in kept)} samples; status "
-            f"{', '.join(sorted({log.header.status for log in kept}))}). Finish the evaluation with "
+            f"{', '.join(sorted({log.header.status for log in kept}))}).{why} Finish the evaluation with "
             "`inspect eval-retry`, or score it with `inspect score`."
         )
     return LoadedArm(name=name, logs=kept, superseded=superseded)
@@ -148,9 +145,9 @@ def _scorers(log: LoadedLog) -> set[str]:
 def _outcomes(log: LoadedLog, measure: Measure) -> Iterator[tuple[str, float | str]]:
     """Score or reason for its absence, for each run that the log's dataset and epochs call for."""
     seen: Counter[str] = Counter()
-    for summary in log.summaries:
-        seen[str(summary.id)] += 1
-        yield str(summary.id), _outcome(log, summary, measure)
+    for run in log.runs:
+        seen[str(run.summary.id)] += 1
+        yield str(run.summary.id), _outcome(run, measure)
     epochs = max([log.header.epochs, *seen.values()])
     expected = {*log.header.sample_ids, *seen}
     for sample_id in sorted(expected):
@@ -158,14 +155,15 @@ def _outcomes(log: LoadedLog, measure: Measure) -> Iterator[tuple[str, float | s
             yield sample_id, "absent"
 
 
-def _outcome(log: LoadedLog, summary: EvalSampleSummary, measure: Measure) -> float | str:
+def _outcome(run: Run, measure: Measure) -> float | str:
+    summary = run.summary
     if summary.error is not None:
         return "error"
     score = (summary.scores or {}).get(measure.scorer)
-    where = f"{log.file}: sample {summary.id}"
+    where = f"{run.header.file}: sample {summary.id}"
     value = score_number(score.value, where, measure.scorer, measure.key) if score is not None else None
     if value is None:
         return f"unscored after {summary.limit} limit" if summary.limit else "unscored"
-    if is_invalidated(log, summary):
+    if is_invalidated(run):
         return "invalidated"
     return value

@@ -212,7 +212,7 @@ def _summarise(arm: LoadedArm, runs: Mapping[str, SampleRuns], clusters: Mapping
     mean = mean_interval([runs[sample].score for sample in scored], clusters=labels)
     missing = sum(count for sample in runs.values() for count in sample.missing.values())
     runs_scored = sum(len(sample.scores) for sample in runs.values())
-    headers = [log.header for log in arm.logs]
+    headers = [header for log in arm.logs for header in log.headers]
     return Arm(
         name=arm.name,
         logs=tuple(
@@ -256,8 +256,7 @@ def _differing_settings(control: Sequence[LoadedLog], treatment: Sequence[Loaded
 def _settings(logs: Sequence[LoadedLog]) -> dict[str, set[str]]:
     """Values of everything that a log says about how it was made, over the logs."""
     values: dict[str, set[str]] = {}
-    for log in logs:
-        said = log.header
+    for said in (header for log in logs for header in log.headers):
         found: dict[str, object] = {"model": said.model.model, "task": said.title, "dataset": said.dataset}
         found |= {"solver": said.solver, "limit.epochs": said.epochs}
         found |= {f"task.{name}": value for name, value in said.arguments.items()}

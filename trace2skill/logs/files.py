@@ -1,13 +1,14 @@
-"""Logs on disk: find them, read headers and sample summaries, and of several attempts keep the newest."""
+"""Logs on disk: find them, read headers and sample summaries, and count each run once over several attempts."""
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from inspect_ai.log import (
+    EvalLog,
     EvalSampleSummary,
     list_eval_logs,
     read_eval_log,
@@ -18,48 +19,82 @@ from inspect_ai.scorer import Value, value_to_float
 
 from trace2skill.errors import LogError
 from trace2skill.logs.header import Header, header_of
+from trace2skill.text import printable
 
 _LARGE_FIELDS = frozenset({"messages", "events", "events_data", "store", "attachments", "output", "metadata"})
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadedLog:
-    """A log's header and sample summaries; whole samples stay on disk."""
+class Run(NamedTuple):
+    """One run of a sample, by its summary; the whole sample stays on disk."""
 
     header: Header
-    summaries: tuple[EvalSampleSummary, ...]
+    """Header of the log that has it."""
+    summary: EvalSampleSummary
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedLog:
+    """One evaluation: a log, or several attempts at it of which each run counts once."""
+
+    header: Header
+    """Header of the newest attempt that has a run."""
+    runs: tuple[Run, ...]
 
     @property
     def file(self) -> Path:
         """Where the log lies."""
         return self.header.file
 
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """Headers of the attempts that runs are taken from, newest first; at least one."""
+        taken = {run.header.file: run.header for run in self.runs}
+        return tuple(taken.values()) or (self.header,)
+
+    @property
+    def summaries(self) -> list[EvalSampleSummary]:
+        """Summaries of the runs."""
+        return [run.summary for run in self.runs]
+
 
 class LoadedLogs(NamedTuple):
-    """Logs of which each evaluation has one."""
+    """The evaluations, and what is left out."""
 
-    newest: tuple[LoadedLog, ...]
+    evaluations: tuple[LoadedLog, ...]
     superseded: tuple[Path, ...]
-    """Earlier attempts at the same evaluations."""
+    """Attempts that have no run which a newer one does not have."""
 
 
 def load_logs(logs: Sequence[str | Path]) -> LoadedLogs:
-    """Read headers and sample summaries of logs; of several attempts at one evaluation keep the newest.
+    """Read headers and sample summaries of logs; of several attempts at one evaluation each run counts once.
 
-    A retry keeps the task id and takes the finished samples over into its own log.
+    A retry keeps the task id and takes the finished samples over into its own log. Each run counts from the newest
+    attempt that has finished it, else from the newest in which it failed: an attempt that stopped early hides nothing.
 
     Raises:
         LogError: A path is missing, a folder holds no logs, or a log cannot be read.
     """
-    loaded = [_load_log(path) for path in find_logs(logs)]
     attempts: dict[tuple[str, str], list[LoadedLog]] = defaultdict(list)
-    for log in loaded:
+    for path in find_logs(logs):
+        log = _load_log(path)
         attempts[log.header.task_id or str(log.file), log.header.model.model].append(log)
-    newest = {max(group, key=_age).file for group in attempts.values()}
+    merged = [_merge(sorted(group, key=_age, reverse=True)) for group in attempts.values()]
+    taken = {header.file for log in merged for header in log.headers}
+    every = sorted(log.file for group in attempts.values() for log in group)
     return LoadedLogs(
-        tuple(log for log in loaded if log.file in newest),
-        tuple(log.file for log in loaded if log.file not in newest),
+        tuple(sorted(merged, key=lambda log: log.file)), tuple(file for file in every if file not in taken)
     )
+
+
+def _merge(attempts: Sequence[LoadedLog]) -> LoadedLog:
+    """Attempts at one evaluation, newest first, as one."""
+    runs: dict[tuple[str, int], Run] = {}
+    for run in (run for attempt in attempts for run in attempt.runs):
+        key = (str(run.summary.id), run.summary.epoch)
+        if key not in runs or (runs[key].summary.error and not run.summary.error):
+            runs[key] = run
+    newest = next((attempt for attempt in attempts if attempt.runs), attempts[0])
+    return LoadedLog(header=newest.header, runs=tuple(runs.values()))
 
 
 def find_logs(logs: Sequence[str | Path]) -> list[Path]:
@@ -86,12 +121,13 @@ def find_logs(logs: Sequence[str | Path]) -> list[Path]:
     return sorted(found)
 
 
-def is_invalidated(log: LoadedLog, summary: EvalSampleSummary) -> bool:
-    """Whether a person has declared a sample's result void."""
-    if not log.header.invalidated:
+def is_invalidated(run: Run) -> bool:
+    """Whether a person has declared a run's result void."""
+    if not run.header.invalidated:
         return False
     # Summaries do not carry it, so the samples of such a log are opened, without their bulk.
-    sample = read_eval_log_sample(log.file, summary.id, summary.epoch, exclude_fields=set(_LARGE_FIELDS))
+    file, summary = run.header.file, run.summary
+    sample = read_eval_log_sample(file, summary.id, summary.epoch, exclude_fields=set(_LARGE_FIELDS))
     return sample.invalidation is not None
 
 
@@ -139,10 +175,26 @@ def _is_convertible(text: str) -> bool:
 
 def _load_log(file: Path) -> LoadedLog:
     try:
-        header = header_of(read_eval_log(file, header_only=True), file)
-        return LoadedLog(header=header, summaries=tuple(read_eval_log_sample_summaries(file)))
+        header = header_of(_read_header(file), file)
+        return LoadedLog(header=header, runs=tuple(Run(header, row) for row in read_eval_log_sample_summaries(file)))
     except Exception as error:  # zip, JSON and schema errors alike mean one thing to the user
         raise LogError(f"{file}: cannot be read as an Inspect log ({error}).") from error
+
+
+def _read_header(file: Path) -> EvalLog:
+    try:
+        return read_eval_log(file, header_only=True)
+    except Exception:
+        # Inspect's reader of headers wants the fields of a JSON log in its own order; that of whole logs does not care.
+        if file.suffix != ".json":
+            raise
+        return read_eval_log(file)
+
+
+def failure_of(headers: Iterable[Header]) -> str:
+    """What evaluations that failed said, as a sentence for a message; empty if none failed."""
+    failed = [header for header in headers if header.error]
+    return f" {failed[0].file}: the evaluation failed with: {printable(failed[0].error)}." if failed else ""
 
 
 def _age(log: LoadedLog) -> tuple[str, float, str]:

@@ -24,6 +24,8 @@ class Header:
     """ISO time of the start."""
     status: str
     """success, error, cancelled or started."""
+    error: str
+    """What the evaluation failed with; empty if it did not."""
     invalidated: bool
     """Whether a person has declared results of it void."""
     task: str
@@ -80,6 +82,7 @@ def header_of(log: EvalLog, file: Path) -> Header:
         task_id=spec.task_id or "",
         created=spec.created,
         status=log.status,
+        error=log.error.message if log.error else "",
         invalidated=log.invalidated,
         task=spec.task,
         registered=spec.task_registry_name or spec.task,

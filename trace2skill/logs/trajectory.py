@@ -12,7 +12,7 @@ from inspect_ai.log import (
 )
 
 from trace2skill.errors import LogError
-from trace2skill.logs.files import LoadedLog, is_invalidated, load_logs
+from trace2skill.logs.files import Run, failure_of, is_invalidated, load_logs
 from trace2skill.logs.header import Header
 from trace2skill.logs.outcome import SuccessRule
 
@@ -79,8 +79,8 @@ def read_trajectories(
     """List the trajectories of logs without loading them.
 
     Args:
-        logs: Log files, or folders of them; all of the same task. Of several attempts at one evaluation only the
-            newest counts.
+        logs: Log files, or folders of them; all of the same task. Of several attempts at one evaluation each run
+            counts once, from the newest that has it.
         scorer: Name of the scorer that says what success is; needed where the logs have several.
         threshold: Smallest score that counts as success.
         success: Expression over all scores that says what success is, instead of scorer and threshold.
@@ -92,30 +92,34 @@ def read_trajectories(
         LogError: A log is missing, empty, unreadable, of another task, or has no scores, or not those that were named.
     """
     loaded, _ = load_logs(logs)
-    paths = [log.file for log in loaded]
-    headers = [log.header for log in loaded]
+    headers = [header for log in loaded for header in log.headers]
+    paths = [header.file for header in headers]
     if len(tasks := sorted({header.task for header in headers})) > 1:
         raise LogError(f"The logs must be of one task, but are of {', '.join(tasks)}. Evolve on each alone.")
-    rows = [(log, summary) for log in loaded for summary in log.summaries]
+    rows = [run for log in loaded for run in log.runs]
     if not rows:
-        raise LogError(f"{_names(paths)}: no samples. Was the evaluation cancelled? Run it again.")
-    rule = _choose_rule([summary for _, summary in rows], scorer, threshold, success, paths)
-    runs: Counter[str] = Counter(str(summary.id) for _, summary in rows)
+        why = failure_of(headers) or " Was the evaluation cancelled?"
+        raise LogError(f"{_names(paths)}: no samples.{why} Run it again.")
+    if (why := failure_of(headers)) and not any(run.summary.scores for run in rows):
+        raise LogError(f"{_names(paths)}: no sample has a score.{why} Mend that, then finish it: `inspect eval-retry`.")
+    rule = _choose_rule([run.summary for run in rows], scorer, threshold, success, paths)
+    runs: Counter[str] = Counter(str(run.summary.id) for run in rows)
     seen: Counter[str] = Counter()
     kept: list[Trajectory] = []
     excluded: list[Excluded] = []
-    for log, summary in sorted(rows, key=lambda row: (str(row[1].id), row[1].epoch, row[1].uuid or "")):
+    for run in sorted(rows, key=lambda row: (str(row.summary.id), row.summary.epoch, row.summary.uuid or "")):
+        summary = run.summary
         key = str(summary.id)
         seen[key] += 1
         name = key if runs[key] == 1 else f"{key}#{seen[key]}"
-        outcome = _score_or_exclusion(log, summary, rule)
+        outcome = _score_or_exclusion(run, rule)
         if isinstance(outcome, str):
             excluded.append(Excluded(id=name, reason=outcome))
             continue
         kept.append(
             Trajectory(
                 id=name,
-                log=log.file,
+                log=run.header.file,
                 sample_id=summary.id,
                 epoch=summary.epoch,
                 target=target_beginning(summary.target),
@@ -179,8 +183,9 @@ def _choose_rule(
     return SuccessRule(scorer=scorer, threshold=threshold)
 
 
-def _score_or_exclusion(log: LoadedLog, summary: EvalSampleSummary, rule: SuccessRule) -> float | str:
+def _score_or_exclusion(run: Run, rule: SuccessRule) -> float | str:
     """The score, or the reason why the run is left out."""
+    summary = run.summary
     if summary.error:
         return "error"
     if summary.limit in RESOURCE_LIMITS:
@@ -188,10 +193,10 @@ def _score_or_exclusion(log: LoadedLog, summary: EvalSampleSummary, rule: Succes
     scores = summary.scores or {}
     if not rule.expression and rule.scorer in scores and isinstance(scores[rule.scorer].value, dict | list):
         return "score is not a single value: say with --success which of its values counts"
-    value = rule.value(scores, f"{log.file}: sample {summary.id}")
+    value = rule.value(scores, f"{run.header.file}: sample {summary.id}")
     if value is None:
         return "no score"
-    return "invalidated" if is_invalidated(log, summary) else value
+    return "invalidated" if is_invalidated(run) else value
 
 
 def _names(paths: Sequence[Path]) -> str:

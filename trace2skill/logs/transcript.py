@@ -108,6 +108,6 @@ def _render_content(content: Content) -> str:
         return content.text
     if isinstance(content, ContentReasoning):
         # A provider may give a summary alone and keep the reasoning itself encrypted.
-        thought = content.summary if content.redacted else content.reasoning
+        thought = content.summary if content.redacted else content.reasoning or content.summary
         return f"[thinks]\n{thought}" if thought else ""
     return f"[{content.type}]"

@@ -23,7 +23,7 @@ from skills_ref.validator import validate_metadata
 
 from trace2skill.errors import SkillError
 from trace2skill.files import write_folder
-from trace2skill.skill.sections import BOM, split_frontmatter, split_lines
+from trace2skill.skill.sections import BOM, frontmatter_problem, split_frontmatter, split_lines
 
 SKILL_MD = "SKILL.md"
 MAX_SKILL_LINES = 500
@@ -319,8 +319,7 @@ def _read_frontmatter(data: bytes) -> tuple[str, str]:
         link = " Its one line looks like the target of a link that was checked out as a file."
         raise SkillError(
             f"{SKILL_MD} must start with YAML frontmatter between two `---` lines, with name and description; "
-            f"it starts with {lines[0][:60] if lines else ''!r}."
-            + (link if len(lines) == 1 and "/" in lines[0] else "")
+            f"{frontmatter_problem(lines)}" + (link if len(lines) == 1 and "/" in lines[0] else "")
         )
     values = []
     for key in ("name", "description"):

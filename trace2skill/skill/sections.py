@@ -123,6 +123,25 @@ def split_frontmatter(lines: Sequence[str]) -> tuple[int, dict[str, Any]]:
     return (closing + 1, mapping) if isinstance(mapping, dict) else (0, {})
 
 
+def frontmatter_problem(lines: Sequence[str]) -> str:
+    """Why a file has no frontmatter that can be read, as a sentence; empty if it has one."""
+    if not lines or lines[0].rstrip() != "---":
+        return f"it starts with {lines[0][:60] if lines else ''!r}."
+    closing = next((number for number, line in enumerate(lines) if number and line.rstrip() == "---"), 0)
+    if not closing:
+        return "the `---` of line 1 is never closed by another one."
+    try:
+        mapping = yaml.load("\n".join(lines[1:closing]), Loader=yaml.BaseLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        # The frontmatter's first line is the file's second, and marks count from 0.
+        where = f"line {min(mark.line, closing - 2) + 2}, column {mark.column + 1}: " if mark else ""
+        return f"it is not valid YAML: {where}{error.problem}. Text with a colon or a tab belongs in quotes."
+    except (yaml.YAMLError, RecursionError) as error:
+        return f"it is not valid YAML: {error}."
+    return "" if isinstance(mapping, dict) else f"it holds {type(mapping).__name__}, not `name:` and `description:`."
+
+
 @lru_cache(maxsize=1024)
 def parse_document(data: bytes) -> Document:
     """Parse one Markdown file.
