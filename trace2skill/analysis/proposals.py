@@ -1,14 +1,16 @@
 """From analyses to the edits that may be merged: gate, leak guard, guardrails. Every edit is accounted for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from trace2skill.analysis.gate import Verdicts, gate
 from trace2skill.analysis.reports import Analysis
 from trace2skill.consolidation.ledger import Ledger
 from trace2skill.consolidation.lexical import split_items
+from trace2skill.edits.guardrails import hazard_reason
 from trace2skill.edits.patch import Edit, Patch, check_edit
 from trace2skill.skill.folder import Skill
+from trace2skill.skill.hazards import HazardKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,7 @@ def collect(
     ledger: Ledger,
     *,
     split: bool,
+    allow: Collection[HazardKind] = (),
 ) -> Proposals:
     """Sort proposed edits into those that go on and those that end here, each of these with its reason in the ledger.
 
@@ -37,6 +40,7 @@ def collect(
         skill: The frozen skill.
         ledger: Receives the edits that end here, and the analyses that propose none.
         split: Whether to count each list item and paragraph as an edit of its own, as the lexical merger needs.
+        allow: Kinds of hazards that the operator allows; others are withheld before a merger sees them.
     """
     proposed: list[Edit] = []
     patches: list[Patch] = []
@@ -46,8 +50,9 @@ def collect(
         for whole in patch.edits:
             for edit in split_items(whole) if split else (whole,):
                 proposed.append(edit)
-                if why := reason or (reasons or {}).get(whole.id) or check_edit(edit, skill):
-                    ledger.edit(edit, "rejected", proposed=True, reason=why)
+                unfit = reason or (reasons or {}).get(whole.id) or check_edit(edit, skill)
+                if why := unfit or hazard_reason(edit.content, skill, allow):
+                    ledger.edit(edit, "rejected" if unfit else "withheld", proposed=True, reason=why)
                 else:
                     usable.append(edit)
         if usable:

@@ -20,6 +20,7 @@ from trace2skill.evolution.folder import LEDGER, MANIFEST, Manifest
 from trace2skill.evolution.plan import plan, plan_table
 from trace2skill.files import read_model
 from trace2skill.models.sampling import bundled_profiles
+from trace2skill.skill.hazards import HAZARD_KINDS
 
 DEFAULTS = EvolveConfig()
 
@@ -109,6 +110,12 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.option("--analyst-tokens", type=click.IntRange(1), help="Tokens that one error analysis may take.")
 @click.option("--analyst-seconds", type=click.IntRange(1), help="Seconds that one error analysis may take.")
 @click.option("--transcript-tokens", type=click.IntRange(100), default=DEFAULTS.transcript_tokens, show_default=True)
+@click.option(
+    "--allow",
+    multiple=True,
+    type=click.Choice(HAZARD_KINDS),
+    help="Hazards that evolved text may bring into the skill; by default they are withheld.",
+)
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
 @click.option("--seeds", callback=_seeds, help="Evolve one skill per seed, such as 41,42,43.")
 @click.option("--select", is_flag=True, help="Play each evolved skill on the logged tasks; keep the best if it helps.")

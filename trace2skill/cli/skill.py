@@ -11,8 +11,11 @@ import click
 from trace2skill.edits.provenance import BlameEdit, BlameLine, best_supported, blame
 from trace2skill.evolution.draft import draft_skill
 from trace2skill.models.sampling import bundled_profiles
+from trace2skill.models.simulated import NOTICE
 from trace2skill.skill.diff import diff_skills
-from trace2skill.skill.folder import SKILL_MD, check_skill, load_skill
+from trace2skill.skill.folder import SKILL_MD, Skill, check_skill, load_skill
+from trace2skill.skill.hazards import hazards_of, hidden_in
+from trace2skill.skill.sections import BOM
 
 _NAMED = 4
 """Trajectories that the terminal names; the rest are in the count."""
@@ -27,9 +30,10 @@ def skill_group() -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check_command(path: Path, as_json: bool) -> None:
-    """Check a skill folder against the Agent Skills format and the size limits."""
+    """Check a skill folder: format, size limits, hidden text. What could do harm is flagged."""
     skill = load_skill(path)
-    findings = check_skill(skill)
+    findings = [*check_skill(skill), *_hidden(skill)]
+    flags = [f"{file} {hazard}" for file, hazard in hazards_of(skill)]
     if as_json:
         _print_json(
             {
@@ -38,16 +42,20 @@ def check_command(path: Path, as_json: bool) -> None:
                 "digest": skill.digest,
                 "files": list(skill.files),
                 "findings": findings,
+                "flags": flags,
             }
         )
     else:
         for finding in findings:
             click.echo(f"{path}: {finding}")
+        for flag in flags:
+            click.echo(f"{path}: flagged: {flag}")
     if findings:
         sys.exit(1)
     if not as_json:
         size = f"{len(skill.files)} files, {len(skill.lines(SKILL_MD))} lines in {SKILL_MD}"
-        click.echo(f"{path}: skill '{skill.name}' is valid ({size}).")
+        but = f"; {len(flags)} flags, see above" if flags else ""
+        click.echo(f"{path}: skill '{skill.name}' is valid ({size}){but}.")
 
 
 @skill_group.command("diff")
@@ -98,6 +106,13 @@ def draft_command(domain: str, output: Path, model: str, **options: Any) -> None
     folder = draft_skill(domain, output, model, display="none", **options)
     skill = load_skill(folder)
     click.echo(f"{folder}: skill '{skill.name}', {len(skill.lines(SKILL_MD))} lines. {skill.description}")
+
+
+def _hidden(skill: Skill) -> list[str]:
+    """Text that a reader of the skill would not see, the stamp of the stand-in aside."""
+    texts = {path: skill.files[path].decode() for path in skill.files if path.endswith(".md") and skill.is_text(path)}
+    found = {path: hidden_in(text.replace(f"<!-- {NOTICE} -->", "").removeprefix(BOM)) for path, text in texts.items()}
+    return [f"{path}: holds {what}" for path, what in found.items() if what]
 
 
 def _print_edit(edit: BlameEdit, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from trace2skill.edits.patch import Edit
 from trace2skill.errors import PatchError
+from trace2skill.skill.hazards import hazards_in
 
 Fate = Literal["applied", "merged", "rejected", "withheld"]
 """`rejected`: it may not be used (unsafe, unproven, dropped by the merger). `withheld`: it could be used, but not here
@@ -45,6 +46,8 @@ class LedgerRow(BaseModel):
     """Its text."""
     support: tuple[str, ...] = ()
     """Ids of the trajectories that support it."""
+    flags: tuple[str, ...] = ()
+    """What in its text could do harm."""
 
 
 class Ledger:
@@ -72,6 +75,7 @@ class Ledger:
                 target=edit.target,
                 content=edit.content,
                 support=edit.support,
+                flags=tuple(map(str, hazards_in(edit.content))),
             )
         )
 

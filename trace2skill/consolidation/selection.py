@@ -1,11 +1,13 @@
 """Which merged edits make it into the skill: fit, prevalence, conflicts. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from trace2skill.edits.apply import select
+from trace2skill.edits.guardrails import hazard_reason
 from trace2skill.edits.patch import Edit, Rejection, Resolved, pair_links, rank, resolve
 from trace2skill.skill.folder import Skill, mentioned
+from trace2skill.skill.hazards import HazardKind
 
 Reasoned = tuple[Edit, str]
 """An edit that is left out, and why."""
@@ -20,12 +22,14 @@ class Selection:
     conflicting: tuple[Reasoned, ...]
     """Better supported edits change the same lines."""
     withheld: tuple[Reasoned, ...]
-    """Too little support."""
+    """Too little support, or a hazard that needs the operator's word."""
     rejected: tuple[Reasoned, ...]
     """They do not fit the skill."""
 
 
-def select_edits(edits: Sequence[Edit], skill: Skill, min_support: int) -> Selection:
+def select_edits(
+    edits: Sequence[Edit], skill: Skill, min_support: int, allow: Collection[HazardKind] = ()
+) -> Selection:
     """Select the edits to apply.
 
     Args:
@@ -33,19 +37,24 @@ def select_edits(edits: Sequence[Edit], skill: Skill, min_support: int) -> Selec
         skill: The frozen skill.
         min_support: Trajectories that must support an edit of SKILL.md, and one that only takes text away, wherever.
             What is added or corrected in `references/` may rest on one, and so may the one line that links a new file.
+        allow: Kinds of hazards that the operator allows; an edit with another one is withheld.
     """
     single, second = _one_creation_each(edits)
     outcomes = [resolve(edit, skill) for edit in pair_links(single)]
     rejected = tuple((row.edit, row.reason) for row in outcomes if isinstance(row, Rejection))
     resolved = [row for row in outcomes if isinstance(row, Resolved)]
-    prevalent, withheld = _split_by_prevalence(resolved, min_support)
+    hazardous = tuple((row.edit, why) for row in resolved if (why := hazard_reason(row.edit.content, skill, allow)))
+    safe = [row for row in resolved if not any(edit is row.edit for edit, _ in hazardous)]
+    prevalent, withheld = _split_by_prevalence(safe, min_support)
     selection = select(prevalent)
     conflicting = tuple(
         (row.edit.edit, f"conflicts with {row.kept.edit.id}, which {len(row.kept.edit.support)} trajectories support")
         for row in selection.conflicted
     )
     kept = tuple(row.edit for row in selection.kept)
-    return Selection(kept=kept, conflicting=(*second, *conflicting), withheld=withheld, rejected=rejected)
+    return Selection(
+        kept=kept, conflicting=(*second, *conflicting), withheld=(*hazardous, *withheld), rejected=rejected
+    )
 
 
 def _one_creation_each(edits: Sequence[Edit]) -> tuple[list[Edit], tuple[Reasoned, ...]]:

@@ -7,7 +7,7 @@ the patches, the skill and the answers.
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from inspect_ai import SampleSource, Task
@@ -25,6 +25,7 @@ from trace2skill.models.asking import Asking
 from trace2skill.models.cast import MERGER
 from trace2skill.models.structured import generate_structured
 from trace2skill.skill.folder import SKILL_MD, Skill
+from trace2skill.skill.hazards import HazardKind
 
 MERGE_BATCH = 32
 """Patches per merge call (paper, section 3.3)."""
@@ -49,11 +50,19 @@ def consolidation(tree: "MergeTree", asking: Asking) -> Task:
 class MergeTree(SampleSource):
     """Produces the merges of a tree, each when its inputs are there, and last the resolution of conflicts."""
 
-    def __init__(self, patches: Sequence[Patch], skill: Skill, batch: int, min_support: int) -> None:
+    def __init__(
+        self,
+        patches: Sequence[Patch],
+        skill: Skill,
+        batch: int,
+        min_support: int,
+        allow: Collection[HazardKind] = (),
+    ) -> None:
         if batch < 2:
             raise ValueError(f"A merge needs at least 2 inputs, not {batch}.")
         self._skill = skill
         self._batch = batch
+        self._allow = allow
         self.min_support = min_support
         leaves = sorted((patch for patch in patches if patch.edits), key=lambda patch: patch.trajectory)
         self._leaves = [patch.edits for patch in leaves]
@@ -105,7 +114,7 @@ class MergeTree(SampleSource):
         return [f"{level}/{child}" for child in range(parent * self._batch + 1, last + 1)]
 
     def _resolution(self, root: MergeStep) -> list[Sample] | None:
-        selection = select_edits(root.edits, self._skill, self.min_support)
+        selection = select_edits(root.edits, self._skill, self.min_support, self._allow)
         if not selection.conflicting:
             return None
         sample = self._sample(RESOLUTION, [edit for edit, _ in selection.conflicting])
@@ -220,13 +229,15 @@ def numbered_files(skill: Skill, edits: Iterable[Edit]) -> list[dict[str, Any]]:
     ]
 
 
-def final_selection(steps: dict[str, MergeStep], root: str, skill: Skill, min_support: int) -> Selection:
+def final_selection(
+    steps: dict[str, MergeStep], root: str, skill: Skill, min_support: int, allow: Collection[HazardKind] = ()
+) -> Selection:
     """What a finished tree selects: the root's edits, those in conflict in the form that the resolution gave them."""
     if root not in steps:
-        return select_edits((), skill, min_support)
-    first = select_edits(steps[root].edits, skill, min_support)
+        return select_edits((), skill, min_support, allow)
+    first = select_edits(steps[root].edits, skill, min_support, allow)
     if RESOLUTION not in steps:
         return first
     conflicting = {edit.id for edit, _ in first.conflicting}
     others = [edit for edit in steps[root].edits if edit.id not in conflicting]
-    return select_edits([*others, *steps[RESOLUTION].edits], skill, min_support)
+    return select_edits([*others, *steps[RESOLUTION].edits], skill, min_support, allow)

@@ -7,9 +7,11 @@ licence texts are not ours to change: all three are protected, as is everything 
 
 import re
 import unicodedata
+from collections.abc import Collection
 
 from trace2skill.errors import PatchError
 from trace2skill.skill.folder import SKILL_MD, Skill
+from trace2skill.skill.hazards import HazardKind, hidden_in, unforeseen
 from trace2skill.skill.sections import BOM
 
 PROTECTED_FOLDERS = frozenset({"scripts", "assets"})
@@ -77,15 +79,30 @@ def check_deletable(path: str, skill: Skill) -> None:
         raise PatchError(f"file not found: {path!r} does not exist in the skill")
 
 
+def hazard_reason(content: str, skill: Skill, allow: Collection[HazardKind]) -> str:
+    """Why a text needs the operator's word before it enters a skill; empty if it does not.
+
+    Args:
+        content: The text.
+        skill: The frozen skill; what stands there already is no news.
+        allow: Kinds of hazards that the operator allows.
+    """
+    if not (found := unforeseen(content, skill, allow)):
+        return ""
+    return f"{found[0]}, which the skill did not before; if you want that, --allow {found[0].kind}"
+
+
 def content_lines(content: str) -> tuple[str, ...]:
     """The lines of an edit's text, without a byte-order mark or blank lines around it.
 
     Raises:
-        PatchError: The text holds control characters.
+        PatchError: The text holds control characters, or what a reader would not see.
     """
     text = content.removeprefix(BOM).replace("\r\n", "\n").replace("\r", "\n")
     if found := _CONTROL.search(text):
         raise PatchError(f"the content holds the control character {found.group()!r}")
+    if hidden := hidden_in(text):
+        raise PatchError(f"the content holds {hidden}")
     lines = text.split("\n")
     while lines and not lines[-1].strip():
         lines.pop()

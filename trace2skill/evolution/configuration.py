@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trace2skill.logs.trust import Allowed
 from trace2skill.models.asking import TRANSCRIPT_TOKENS
 from trace2skill.models.cast import Provider
+from trace2skill.skill.hazards import HazardKind
 
 Analysts = Literal["error", "success", "combined", "error-llm"]
 """Condition: which pools of trajectories are analysed (paper, section 4.1); in the ablation `error-llm`, failures are
@@ -68,6 +69,8 @@ class EvolveConfig(BaseModel):
     """Seconds that one analysis may take; none for no limit."""
     transcript_tokens: int = Field(default=TRANSCRIPT_TOKENS, ge=100)
     """Budget of a transcript in a prompt; the whole lies in the analyst's sandbox."""
+    allow: tuple[HazardKind, ...] = ()
+    """Kinds of hazards that evolved text may bring into the skill; others are withheld."""
     seed: int = 42
     """Seed of every model call."""
 

@@ -93,7 +93,15 @@ def evolve(
             f"None of the {len(analyses)} analyses can be used; {analyses[0].trajectory}: {analyses[0].rejected} "
             f"No skill was saved. The transcripts are in {folder / 'logs'}; choose another --output to try again."
         )
-    proposals = collect(analyses, verdicts, inputs.patches, inputs.skill, run.ledger, split=config.merger == "lexical")
+    proposals = collect(
+        analyses,
+        verdicts,
+        inputs.patches,
+        inputs.skill,
+        run.ledger,
+        split=config.merger == "lexical",
+        allow=config.allow,
+    )
     selection, unmerged = _consolidate(run, proposals)
     assembled = assemble(selection, inputs.skill, run.ledger, proposals.edits, simulated(record))
     counts = inputs.trajectories.counts() if inputs.trajectories else {}
@@ -128,7 +136,7 @@ def _consolidate(run: Run, proposals: Proposals) -> tuple[Selection, int]:
         root = "lexical"
         steps[root] = MergeStep(node=root, edits=joined.edits, merged=joined.merged)
     elif proposals.patches:
-        tree = MergeTree(proposals.patches, run.skill, config.merge_batch, config.min_support)
+        tree = MergeTree(proposals.patches, run.skill, config.merge_batch, config.min_support, config.allow)
         root, waits_for = tree.root, tree.waits_for()
         stage = run.stage("consolidation", [consolidation(tree, run.asking)], lambda node: waits_for.get(node, ()))
         steps = {step.node: step for _, sample in stage if (step := step_of(sample))}
@@ -141,4 +149,4 @@ def _consolidate(run: Run, proposals: Proposals) -> tuple[Selection, int]:
         for drop in step.dropped:
             run.ledger.edit(drop.edit, "rejected", proposed=drop.edit.id in names, reason=f"merger: {drop.reason}")
     unmerged = sum(bool(step.passed_through) for step in steps.values())
-    return final_selection(steps, root, run.skill, config.min_support), unmerged
+    return final_selection(steps, root, run.skill, config.min_support, config.allow), unmerged

@@ -29,6 +29,7 @@ from trace2skill.models.sampling import Profile
 from trace2skill.models.simulated import NOTICE, is_simulated
 from trace2skill.skill.diff import diff_skills
 from trace2skill.skill.folder import save_skill
+from trace2skill.skill.hazards import hazards_of
 
 RUN, MANIFEST, LEDGER = "run.json", "manifest.json", "ledger.jsonl"
 
@@ -159,7 +160,9 @@ def write_run(
     write_ledger(ledger, folder / LEDGER)
     write_atomic(folder / "provenance.json", assembled.provenance.model_dump_json(indent=1) + "\n")
     diff = diff_skills(assembled.initial, assembled.evolved).text
-    write_atomic(folder / "changes.diff", (f"# {stamp}\n" if stamp else "") + diff)
+    flagged = sorted(set(hazards_of(assembled.evolved)) - set(hazards_of(assembled.initial)))
+    head = [*([stamp] if stamp else []), *(f"flagged: {path} {hazard}" for path, hazard in flagged)]
+    write_atomic(folder / "changes.diff", "".join(f"# {line}\n" for line in head) + diff)
     write_atomic(folder / "CHANGELOG.md", changelog(ledger, assembled.provenance, stamp))
     manifest = Manifest(
         skill=assembled.evolved.name,
