@@ -57,9 +57,10 @@ def read_rows(source: HubRows, *, force: bool = False) -> Iterator[dict[str, Any
     Raises:
         DataError: They cannot be had, or there is no such configuration or split.
     """
-    with _hub(source):
-        import datasets
+    import datasets
+    from datasets.exceptions import DatasetsError
 
+    with _hub(source, DatasetsError):
         builder = datasets.load_dataset_builder(source.repo, source.config, revision=source.revision)
         splits: dict[str, list[str]] = dict(builder.config.data_files or {})
         if source.split not in splits:
@@ -128,17 +129,17 @@ def _from_hub(repo: str, file: str, revision: str, force: bool) -> Path:
 
 
 @contextmanager
-def _hub(source: HubFile | HubRows) -> Iterator[None]:
+def _hub(source: HubFile | HubRows, *errors: type[Exception]) -> Iterator[None]:
     """Turns what can go wrong with the hub into one message."""
     import httpx2
-    from datasets.exceptions import DatasetsError
     from huggingface_hub import constants
     from huggingface_hub.errors import XetDownloadError
 
+    caught: tuple[type[Exception], ...] = (OSError, ValueError, httpx2.HTTPError, XetDownloadError, *errors)
     try:
         check_encrypted(constants.ENDPOINT)
         yield
-    except (OSError, ValueError, httpx2.HTTPError, DatasetsError, XetDownloadError) as error:
+    except caught as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
             f"{source.address} could not be fetched from {constants.ENDPOINT}: {reason.rstrip('.')}. Run the command "
