@@ -22,7 +22,10 @@ def data() -> None:
 @data.command("fetch")
 @click.argument("benchmark")
 @click.option(
-    "--from", "copy", type=click.Path(path_type=Path), help="Take it from this folder or archive, not from the network."
+    "--from",
+    "copy",
+    type=click.Path(path_type=Path),
+    help="Take it from this folder or archive, or a copy of the hub's repository, not from the network.",
 )
 @click.option("--force", is_flag=True, help="Download it anew although it is there.")
 def fetch_command(benchmark: str, copy: Path | None, force: bool) -> None:

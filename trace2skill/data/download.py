@@ -51,8 +51,13 @@ def download(source: UrlSource | HubFile, *, force: bool = False) -> Path:
     return path
 
 
-def read_rows(source: HubRows, *, force: bool = False) -> Iterator[dict[str, Any]]:
+def read_rows(source: HubRows, *, copy: Path | None = None, force: bool = False) -> Iterator[dict[str, Any]]:
     """The rows of a data set on the hub; only the files of the split are downloaded. An image is {bytes, path}.
+
+    Args:
+        source: Which rows.
+        copy: A local copy of the repository to read instead.
+        force: Download its files although they are there.
 
     Raises:
         DataError: They cannot be had, or there is no such configuration or split.
@@ -60,20 +65,29 @@ def read_rows(source: HubRows, *, force: bool = False) -> Iterator[dict[str, Any
     import datasets
     from datasets.exceptions import DatasetsError
 
-    with _hub(source, DatasetsError):
-        builder = datasets.load_dataset_builder(source.repo, source.config, revision=source.revision)
+    with _hub(source, DatasetsError, copy=copy):
+        if copy:
+            builder = datasets.load_dataset_builder(str(copy), source.config)
+        else:
+            builder = datasets.load_dataset_builder(source.repo, source.config, revision=source.revision)
         splits: dict[str, list[str]] = dict(builder.config.data_files or {})
         if source.split not in splits:
             raise DataError(f"{source.address} has the splits {', '.join(splits) or 'none'}. Check the card. {_REMEDY}")
-        # Such as hf://datasets/OWNER/NAME@COMMIT/FILE
-        places = [url.removeprefix(f"hf://datasets/{source.repo}@").split("/", 1) for url in splits[source.split]]
-        files = [str(_from_hub(source.repo, file, commit, force)) for commit, file in places]
+        files = [str(_local(source, place, force)) for place in splits[source.split]]
         suffix = Path(files[0]).suffix.lstrip(".")
         rows = datasets.load_dataset(_TYPES.get(suffix, suffix), data_files=files, split="train", streaming=True)
         for name, feature in (rows.features or {}).items():
             if isinstance(feature, datasets.Image):
                 rows = rows.cast_column(name, datasets.Image(decode=False))
         yield from rows
+
+
+def _local(source: HubRows, place: str, force: bool) -> Path:
+    """A data file by its path, or by an address such as hf://datasets/OWNER/NAME@COMMIT/FILE."""
+    if not place.startswith(prefix := f"hf://datasets/{source.repo}@"):
+        return Path(place)
+    commit, file = place.removeprefix(prefix).split("/", 1)
+    return _from_hub(source.repo, file, commit, force)
 
 
 def _from_address(source: UrlSource, force: bool) -> Path:
@@ -129,8 +143,8 @@ def _from_hub(repo: str, file: str, revision: str, force: bool) -> Path:
 
 
 @contextmanager
-def _hub(source: HubFile | HubRows, *errors: type[Exception]) -> Iterator[None]:
-    """Turns what can go wrong with the hub into one message."""
+def _hub(source: HubFile | HubRows, *errors: type[Exception], copy: Path | None = None) -> Iterator[None]:
+    """Turns what can go wrong with the hub, or with a copy of a repository, into one message."""
     import httpx2
     from huggingface_hub import constants
     from huggingface_hub.errors import XetDownloadError
@@ -140,9 +154,11 @@ def _hub(source: HubFile | HubRows, *errors: type[Exception]) -> Iterator[None]:
         check_encrypted(constants.ENDPOINT)
         yield
     except caught as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = (" ".join(str(error).split()) or type(error).__name__).rstrip(".")
+        if copy:
+            raise DataError(f"{source.address} could not be read from {copy}: {reason}. Copy it anew.") from error
         raise DataError(
-            f"{source.address} could not be fetched from {constants.ENDPOINT}: {reason.rstrip('.')}. Run the command "
-            "again to continue what was interrupted; HF_ENDPOINT names a mirror, HF_TOKEN a token where one is asked "
-            f"for. {_REMEDY}"
+            f"{source.address} could not be fetched from {constants.ENDPOINT}: {reason}. Run the command again to "
+            "continue what was interrupted; HF_ENDPOINT names a mirror, HF_TOKEN a token where one is asked for. "
+            f"{_REMEDY}"
         ) from error

@@ -9,13 +9,13 @@ and Hugging Face.
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from trace2skill.data.cards import Card
 from trace2skill.data.download import DOWNLOADS, download, read_rows
-from trace2skill.data.forms import write_aime, write_docvqa
+from trace2skill.data.forms import Row, write_aime, write_docvqa
 from trace2skill.data.places import data_dir
 from trace2skill.data.sources import HubFile, HubRows, Source, UrlSource
 from trace2skill.data.unpack import Member, members, write_members
@@ -80,7 +80,7 @@ def _take_sources(card: Card, staging: Path, force: bool) -> list[Path]:
     places = []
     for source in card.sources:
         if isinstance(source, HubRows):
-            _take_rows(card, source, staging, force)
+            _take_rows(card, source, read_rows(source, force=force), staging)
         else:
             place = download(source, force=force)
             places += [place] if isinstance(source, UrlSource) else []
@@ -88,8 +88,8 @@ def _take_sources(card: Card, staging: Path, force: bool) -> list[Path]:
     return places
 
 
-def _take_rows(card: Card, source: HubRows, staging: Path, force: bool) -> None:
-    rows, file = read_rows(source, force=force), staging / source.path
+def _take_rows(card: Card, source: HubRows, rows: Iterable[Row], staging: Path) -> None:
+    file = staging / source.path
     file.parent.mkdir(parents=True, exist_ok=True)
     if source.form == "aime":
         write_aime(rows, file, source.address)
@@ -110,7 +110,7 @@ def _take_download(card: Card, source: UrlSource | HubFile, place: Path, staging
 
 
 def _take_copy(card: Card, copy: Path, staging: Path) -> list[Path]:
-    """Take the benchmark from a local folder, an archive of it, or its only file."""
+    """Take the benchmark from a local folder, an archive of it, its only file, or copies of the hub's repositories."""
 
     def wants(path: str) -> bool:
         return not card.sources or path in card.files or any(source.wants(path) for source in card.sources)
@@ -120,9 +120,23 @@ def _take_copy(card: Card, copy: Path, staging: Path) -> list[Path]:
         raise DataError(f"--from {copy}: there is no such file or folder.")
     if single and copy.is_file():
         _copy_file(copy, staging / single)
+    elif repos := _find_repos(card, copy):
+        for source, folder in repos:
+            _take_rows(card, source, read_rows(source, copy=folder), staging)
     else:
         _take_members(card, copy, staging, wants)
     return []
+
+
+def _find_repos(card: Card, copy: Path) -> list[tuple[HubRows, Path]]:
+    """Local copies of all repositories that the benchmark is made of, if the folder has them and not the benchmark."""
+    sources = [source for source in card.sources if isinstance(source, HubRows)]
+    if not copy.is_dir() or len(sources) < len(card.sources) or any(copy.rglob(str(card.witness))):
+        return []
+    named = [(source, copy / PurePosixPath(source.repo).name) for source in sources]
+    if all(folder.is_dir() for _, folder in named):
+        return named
+    return [(sources[0], copy)] if len(sources) == 1 and any(copy.rglob("*.parquet")) else []
 
 
 def _is_named(source: Source, copy: Path) -> bool:

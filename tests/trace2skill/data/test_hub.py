@@ -18,8 +18,9 @@ from click.testing import CliRunner
 from tests.trace2skill.data.hub import COMMIT, Hub, page, parquet, serve
 from tests.trace2skill.data.test_forms import problems, questions
 from trace2skill.cli import data as commands
-from trace2skill.data.cards import load_card
+from trace2skill.data.cards import Card, load_card
 from trace2skill.data.download import download
+from trace2skill.data.fetch import fetch
 from trace2skill.data.sources import HubFile, HubRows, UrlSource
 from trace2skill.errors import DataError
 
@@ -131,6 +132,25 @@ def test_archives_and_rows_are_fetched(hub: Hub, tmp_path: Path) -> None:
     (folder / "sheets/dataset.json").unlink()
     [(code, message)] = fetch_each(hub, tmp_path, cards[0], HF_HUB_OFFLINE="1")
     assert (code, hub.asked) == (0, []), message
+
+
+def test_a_local_copy_of_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRACE2SKILL_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    years = [{"repo": f"o/y{year}", "split": "train", "form": "aime", "path": f"aime_{year}.jsonl"} for year in (1, 2)]
+    card = Card.model_validate({"name": "aime", "licence": "none", "folder": "aime", "sources": years})
+    for year in (1, 2):
+        (tmp_path / f"copy/y{year}/data").mkdir(parents=True)
+        (tmp_path / f"copy/y{year}/data/train-0.parquet").write_bytes(parquet(problems()))
+    with pytest.raises(DataError, match=r"copy/y1 holds no aime_1\.jsonl"):
+        fetch(card, copy=tmp_path / "copy/y1")
+
+    assert fetch(card, copy=tmp_path / "copy").state == "there"
+    assert sorted(path.name for path in (tmp_path / "data/aime").iterdir()) == ["aime_1.jsonl", "aime_2.jsonl"]
+
+    (tmp_path / "copy/y2/data/train-0.parquet").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"hf://datasets/o/y2@main \(train\) could not be read from .*copy/y2: "):
+        fetch(card, copy=tmp_path / "copy", force=True)
 
 
 def test_what_the_hub_refuses_is_one_message(hub: Hub, tmp_path: Path) -> None:
