@@ -1,20 +1,17 @@
 """`trace2skill data`: fetch, check and list benchmark data."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 
-from trace2skill.data.cards import Source, benchmarks, load_card
-from trace2skill.data.download import Progress
-from trace2skill.data.fetch import Verification, fetch, verify
+from trace2skill.data.cards import benchmarks, load_card
+from trace2skill.data.fetch import fetch
 from trace2skill.data.places import DATA_VARIABLE, data_dir
+from trace2skill.data.verify import Verification, verify
 
 
 @click.group("data")
@@ -25,33 +22,21 @@ def data() -> None:
 @data.command("fetch")
 @click.argument("benchmark")
 @click.option(
-    "--from", "copy", type=click.Path(path_type=Path), help="Take it from this folder or archive, not from the network."
+    "--from",
+    "copy",
+    type=click.Path(path_type=Path),
+    help="Take it from this folder or archive, or a copy of the hub's repository, not from the network.",
 )
-@click.option("--force", is_flag=True, help="Fetch it although it is there.")
+@click.option("--force", is_flag=True, help="Download it anew although it is there.")
 def fetch_command(benchmark: str, copy: Path | None, force: bool) -> None:
-    """Get a BENCHMARK from its public source, or from a local copy; run again to resume."""
+    """Get a BENCHMARK from its public source, or from a local copy; run again to resume.
+
+    Files of the Hugging Face hub stay in its cache, HF_HOME. HF_ENDPOINT names a mirror of it.
+    """
     card = load_card(benchmark)
-    bars = Bars(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=copy is not None,
-    )
-    with bars:
-        found = fetch(card, copy=copy, force=force, progress=_bar(bars))
+    found = fetch(card, copy=copy, force=force)
     click.echo(f"{card.name} is in {found.folder} ({decimal(found.size)}): {found}.")
     click.echo(f"Licence: {card.licence}")
-
-
-def _bar(bars: Bars) -> Callable[[Source], Progress]:
-    def start(source: Source) -> Progress:
-        task = bars.add_task(source.address.rsplit("/", 1)[-1], total=None)
-        return lambda arrived, total: bars.update(task, completed=arrived, total=total)
-
-    return start
 
 
 @data.command("verify")

@@ -4,76 +4,29 @@ A card is `tasks/<benchmark>/card.yaml`. Checksums of many files stand beside it
 """
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from pathlib import Path
+from typing import Any
 
-import httpx
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from trace2skill.data.places import bundled
+from trace2skill.data.sources import SHA256, Source
 from trace2skill.errors import DataError
-
-SHA256 = r"^[0-9a-f]{64}$"
 
 
 class _Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Source(_Stored):
-    """One thing to download: an archive to unpack, or a single file."""
+class Records(_Stored):
+    """What the JSON lines of a file say, where their wording depends on the source."""
 
-    url: str
-    """Address; `{revision}` stands for the revision."""
+    fields: tuple[str, ...] = Field(min_length=1)
+    """The fields that are the same in every source."""
 
-    revision: str = ""
-    """Commit or other fixed version that the address names, so that what it gives never changes."""
-
-    path: str | None = None
-    """For a single file: its place in the benchmark's folder. Without it the source is an archive."""
-
-    inside: str = ""
-    """For an archive: the folder in it whose content is wanted; `{revision}` stands for the revision."""
-
-    only: tuple[str, ...] = ("*",)
-    """For an archive: patterns of the wanted files, relative to `inside`; `*` matches slashes too."""
-
-    sha256: str | None = Field(default=None, pattern=SHA256)
-    """Checksum of what is downloaded, where it is known and stays the same."""
-
-    size: int | None = None
-    """Its size in bytes, where it is known."""
-
-    @field_validator("revision", mode="before")
-    @classmethod
-    def _text(cls, revision: object) -> str:
-        return str(revision)  # YAML reads a commit of digits only as a number
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        address = httpx.URL(self.address)
-        if address.scheme != "https" and address.host not in ("127.0.0.1", "localhost"):
-            raise ValueError(f"a source is fetched over https, not from {self.address}")
-        for place in (self.path or "", self.inside):
-            if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
-                raise ValueError(f"'{place}' must be a relative path without '..'")
-        return self
-
-    @property
-    def address(self) -> str:
-        """The address with the revision filled in."""
-        return self.url.replace("{revision}", self.revision)
-
-    @property
-    def root(self) -> str:
-        """The wanted folder of the archive with the revision filled in."""
-        return self.inside.replace("{revision}", self.revision).strip("/")
-
-    def wants(self, path: str) -> bool:
-        """Whether a file, relative to the wanted folder, belongs to the benchmark."""
-        return any(fnmatchcase(path, pattern) for pattern in self.only)
+    sha256: str = Field(pattern=SHA256)
+    """SHA-256 of these fields of all lines in order: each line a JSON list, joined by line feeds."""
 
 
 class Card(_Stored):
@@ -108,6 +61,15 @@ class Card(_Stored):
 
     files: Mapping[str, str] = {}
     """SHA-256 of files by their path in the folder."""
+
+    records: Mapping[str, Records] = {}
+    """For JSON lines whose wording depends on the source: what must be right where the SHA-256 is another."""
+
+    order_file: str | None = None
+    """File beside the card with the ids of all items in their official order, one a line."""
+
+    order: tuple[str, ...] = ()
+    """Those ids."""
 
     checksums: str | None = None
     """File beside the card with more checksums, in the format of `sha256sum`."""
@@ -175,6 +137,8 @@ def read_card(path: Path) -> Card:
         raise DataError(f"{path} cannot be read as YAML: {error}") from error
     if card.checksums:
         card = card.model_copy(update={"files": {**card.files, **read_checksums(path.parent / card.checksums)}})
+    if card.order_file:
+        card = card.model_copy(update={"order": tuple(_lines(path.parent / card.order_file))})
     return card
 
 
@@ -184,11 +148,14 @@ def read_checksums(path: Path) -> dict[str, str]:
     Raises:
         DataError: It cannot be read or a line is malformed.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"The checksums {path} cannot be read: {error}") from error
-    pairs = [line.split("  ", 1) for line in lines if line]
+    pairs = [line.split("  ", 1) for line in _lines(path)]
     if wrong := next((pair for pair in pairs if len(pair) != 2 or len(pair[0]) != 64), None):
         raise DataError(f"{path}: expected lines of a SHA-256, two blanks and a path, found {'  '.join(wrong)!r}.")
     return {name: digest for digest, name in pairs}
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}, which belongs to a card, cannot be read: {error}") from error

@@ -1,144 +1,164 @@
-"""One file over HTTP: resumed where it broke off, complete or not there.
+"""What a source gives: addresses by `pooch`, files of the hub by `huggingface_hub`, rows of data sets by `datasets`.
 
-What has arrived lies in a `.part` file. A later call asks the server for the rest only (`Range`), provided that the
-file is still the one that was begun (`If-Range` with the entity tag kept beside it). A server that cannot do either
-sends everything again, which replaces the part.
+Files of the hub stay in its cache (`HF_HOME`), where an interrupted download continues. `pooch` starts a file anew.
+The libraries take long to import, so that happens only when something is downloaded.
 """
 
-import time
-from collections.abc import Callable
-from pathlib import Path
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urljoin
 
-import httpx
-
+from trace2skill.data.places import data_dir
+from trace2skill.data.sources import HubFile, HubRows, UrlSource, check_encrypted
 from trace2skill.errors import DataError
-from trace2skill.files import file_digest, write_atomic
+from trace2skill.files import file_digest
 
-Progress = Callable[[int, int | None], None]
-"""Is told the bytes that have arrived and, where the server says so, the bytes to come in all."""
+DOWNLOADS = ".downloads"
+"""Folder below the data folder for what has been downloaded and is not yet in place."""
 
 ATTEMPTS = 4
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_REMEDY = "A copy that you have can be given with --from."
+_TYPES = {"jsonl": "json"}
 
 
-def download(
-    url: str,
-    target: Path,
-    *,
-    sha256: str | None = None,
-    progress: Progress | None = None,
-    pause: float = 1.0,
-    timeout: float = 60.0,
-) -> None:
-    """Download a file, continuing an earlier attempt.
+def download(source: UrlSource | HubFile, *, force: bool = False) -> Path:
+    """Download an archive or file, unless it is there from an earlier call.
 
     Args:
-        url: Where it is.
-        target: Where it goes; it appears there only when it is complete and its checksum is right.
-        sha256: Checksum it must have; None where none is on record.
-        progress: Is told how far it is.
-        pause: Seconds before the second attempt; each further one waits twice as long.
-        timeout: Seconds without a byte after which an attempt ends.
+        source: What to download.
+        force: Download it although it is there.
+
+    Returns:
+        Where it is. What came from an address belongs to the caller, what came from the hub to the hub's cache.
 
     Raises:
-        DataError: The server refuses, the connection keeps breaking (what has arrived is kept), or the checksum
-            is wrong (nothing is kept).
+        DataError: It cannot be had, or has another checksum than the one on the card.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
-    with httpx.Client(follow_redirects=True, timeout=timeout, headers={"Accept-Encoding": "identity"}) as client:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                _receive(client, url, part, progress or _silent)
-                break
-            except (httpx.TransportError, _TryLaterError) as error:
-                if attempt == ATTEMPTS:
-                    raise DataError(_broken_off(url, part, error)) from error
-                time.sleep(pause * 2 ** (attempt - 1))
-            except httpx.HTTPError as error:
-                raise DataError(f"{url} cannot be downloaded: {error}. {_REMEDY}") from error
-    if sha256 and (found := file_digest(part)) != sha256:
-        _discard(part)
+    if isinstance(source, UrlSource):
+        return _from_address(source, force)
+    with _hub(source):
+        path = _from_hub(source.repo, source.file, source.revision, force)
+    if source.sha256 and (found := file_digest(path)) != source.sha256:
         raise DataError(
-            f"{url} gave a file with SHA-256 {found}, but {sha256} is on record. It was thrown away. {_REMEDY}"
+            f"{source.address} gave a file with SHA-256 {found}, but {source.sha256} is on record. --force downloads "
+            f"it again. {_REMEDY}"
         )
-    part.replace(target)
-    _discard(part)
+    return path
 
 
-class _TryLaterError(Exception):
-    """The server answered that it cannot serve the file now."""
+def read_rows(source: HubRows, *, copy: Path | None = None, force: bool = False) -> Iterator[dict[str, Any]]:
+    """The rows of a data set on the hub; only the files of the split are downloaded. An image is {bytes, path}.
+
+    Args:
+        source: Which rows.
+        copy: A local copy of the repository to read instead.
+        force: Download its files although they are there.
+
+    Raises:
+        DataError: They cannot be had, or there is no such configuration or split.
+    """
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    with _hub(source, DatasetsError, copy=copy):
+        if copy:
+            builder = datasets.load_dataset_builder(str(copy), source.config)
+        else:
+            builder = datasets.load_dataset_builder(source.repo, source.config, revision=source.revision)
+        splits: dict[str, list[str]] = dict(builder.config.data_files or {})
+        if source.split not in splits:
+            raise DataError(f"{source.address} has the splits {', '.join(splits) or 'none'}. Check the card. {_REMEDY}")
+        files = [str(_local(source, place, force)) for place in splits[source.split]]
+        suffix = Path(files[0]).suffix.lstrip(".")
+        rows = datasets.load_dataset(_TYPES.get(suffix, suffix), data_files=files, split="train", streaming=True)
+        for name, feature in (rows.features or {}).items():
+            if isinstance(feature, datasets.Image):
+                rows = rows.cast_column(name, datasets.Image(decode=False))
+        yield from rows
 
 
-_REMEDY = "A copy that you have can be given with --from."
+def _local(source: HubRows, place: str, force: bool) -> Path:
+    """A data file by its path, or by an address such as hf://datasets/OWNER/NAME@COMMIT/FILE."""
+    if not place.startswith(prefix := f"hf://datasets/{source.repo}@"):
+        return Path(place)
+    commit, file = place.removeprefix(prefix).split("/", 1)
+    return _from_hub(source.repo, file, commit, force)
 
 
-def _broken_off(url: str, part: Path, error: Exception) -> str:
-    arrived = part.stat().st_size if part.exists() else 0
-    return (
-        f"{url} could not be downloaded in {ATTEMPTS} attempts: {error or type(error).__name__}. {arrived:,} bytes "
-        f"are kept in {part}; run the command again to continue. {_REMEDY}"
+def _from_address(source: UrlSource, force: bool) -> Path:
+    import pooch
+    import requests
+
+    key = f"{sha256(source.address.encode()).hexdigest()[:12]}-{PurePosixPath(source.address).name}"
+    folder = data_dir() / DOWNLOADS
+    if force:
+        (folder / key).unlink(missing_ok=True)
+    pooch.get_logger().setLevel("WARNING")
+    store = pooch.create(
+        folder,
+        base_url="",
+        registry={key: source.sha256},
+        urls={key: source.address},
+        retry_if_failed=ATTEMPTS - 1,
     )
+    # Packed in transit, a file would be unpacked on arrival and have another checksum.
+    loader = pooch.HTTPDownloader(
+        progressbar=sys.stderr.isatty(),
+        chunk_size=1 << 16,
+        timeout=60,
+        headers={"Accept-Encoding": "identity"},
+        hooks={"response": _check_answer},
+    )
+    try:
+        return Path(store.fetch(key, downloader=loader))
+    except requests.RequestException as error:
+        raise DataError(
+            f"{source.address} could not be downloaded in {ATTEMPTS} attempts: {error}. Try again later. {_REMEDY}"
+        ) from error
+    except ValueError as error:
+        raise DataError(f"{source.address} is not what is on record: {error} {_REMEDY}") from error
 
 
-def _receive(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:
-    """Fetch what is missing of the part file."""
-    tag = _tag_file(part)
-    begun = part.stat().st_size if part.exists() else 0
-    known = tag.read_text(encoding="utf-8") if begun and tag.exists() else ""
-    headers = {"Range": f"bytes={begun}-"} if begun else {}
-    with client.stream("GET", url, headers=headers | ({"If-Range": known} if known else {})) as response:
-        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and begun:
-            # Either all of it is here already, or the part belongs to something else.
-            if response.headers.get("Content-Range") == f"bytes */{begun}":
-                return
-            _discard(part)
-            raise _TryLaterError("the partial file does not fit the one on the server")
-        _check(response, url)
-        if not _continues(response, begun):
-            begun = 0
-            etag = response.headers.get("ETag", "")
-            # A weak tag does not promise the same bytes.
-            write_atomic(tag, "" if etag.startswith("W/") else etag)
-        length = response.headers.get("Content-Length")
-        total = begun + int(length) if length and length.isdecimal() else None
-        _append(response, part, begun, total, progress)
+def _check_answer(response: Any, **_: Any) -> None:
+    """Ends a download at once where trying again cannot help: `requests` calls this for each answer."""
+    if response.is_redirect:
+        try:
+            check_encrypted(urljoin(response.url, response.headers["Location"]))
+        except ValueError as error:
+            raise DataError(f"{response.url} leads to another place, but {error}. {_REMEDY}") from error
+    elif response.status_code >= 400 and response.status_code not in _TRANSIENT:
+        answer = f"{response.status_code} {response.reason}"
+        raise DataError(f"{response.url} cannot be downloaded: the server answered {answer}. {_REMEDY}")
 
 
-def _check(response: httpx.Response, url: str) -> None:
-    if response.status_code in _TRANSIENT:
-        raise _TryLaterError(f"the server answered {response.status_code} {response.reason_phrase}")
-    if not response.is_success:
-        answer = f"{response.status_code} {response.reason_phrase}"
-        raise DataError(f"{url} cannot be downloaded: the server answered {answer}. {_REMEDY}")
-    if httpx.URL(url).scheme == "https" and response.url.scheme != "https":
-        raise DataError(f"{url} led to {response.url}, which is not encrypted; nothing was downloaded. {_REMEDY}")
+def _from_hub(repo: str, file: str, revision: str, force: bool) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(repo, file, repo_type="dataset", revision=revision, force_download=force))
 
 
-def _continues(response: httpx.Response, begun: int) -> bool:
-    sent = response.headers.get("Content-Range", "")
-    return response.status_code == httpx.codes.PARTIAL_CONTENT and sent.startswith(f"bytes {begun}-")
+@contextmanager
+def _hub(source: HubFile | HubRows, *errors: type[Exception], copy: Path | None = None) -> Iterator[None]:
+    """Turns what can go wrong with the hub, or with a copy of a repository, into one message."""
+    import httpx2
+    from huggingface_hub import constants
+    from huggingface_hub.errors import XetDownloadError
 
-
-def _append(response: httpx.Response, part: Path, begun: int, total: int | None, progress: Progress) -> None:
-    arrived = begun
-    progress(arrived, total)
-    with part.open("ab" if begun else "wb") as file:
-        # Without a chunk size, since what httpx gathers for a chunk is lost when the connection breaks.
-        for chunk in response.iter_raw():
-            file.write(chunk)
-            arrived += len(chunk)
-            progress(arrived, total)
-
-
-def _tag_file(part: Path) -> Path:
-    return part.with_name(f"{part.name}.etag")
-
-
-def _discard(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _tag_file(part).unlink(missing_ok=True)
-
-
-def _silent(arrived: int, total: int | None) -> None:
-    """Tells nobody."""
+    caught: tuple[type[Exception], ...] = (OSError, ValueError, httpx2.HTTPError, XetDownloadError, *errors)
+    try:
+        check_encrypted(constants.ENDPOINT)
+        yield
+    except caught as error:
+        reason = (" ".join(str(error).split()) or type(error).__name__).rstrip(".")
+        if copy:
+            raise DataError(f"{source.address} could not be read from {copy}: {reason}. Copy it anew.") from error
+        raise DataError(
+            f"{source.address} could not be fetched from {constants.ENDPOINT}: {reason}. Run the command again to "
+            "continue what was interrupted; HF_ENDPOINT names a mirror, HF_TOKEN a token where one is asked for. "
+            f"{_REMEDY}"
+        ) from error

@@ -3,7 +3,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,9 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from trace2skill.cli.data import data
-from trace2skill.data.cards import Card, Source, benchmarks, load_card, read_card
-from trace2skill.data.download import ATTEMPTS, download
-from trace2skill.data.fetch import fetch, verify
+from trace2skill.data import unpack
+from trace2skill.data.cards import Card, benchmarks, load_card, read_card
+from trace2skill.data.download import ATTEMPTS
+from trace2skill.data.fetch import fetch
+from trace2skill.data.sources import UrlSource
+from trace2skill.data.verify import verify
 from trace2skill.errors import DataError
 
 SHARED = Path(__file__).parents[3] / "../shared/data/spreadsheetbench"
@@ -29,12 +32,12 @@ class Served:
     """What a path of the test server gives, and how it misbehaves."""
 
     content: bytes
-    ranges: bool = True
-    etag: str = ""
     cut_after: int | None = None
     cuts: int = 0
     failures: int = 0
-    requests: list[str | None] = field(default_factory=list)
+    redirect: str = ""
+    meanwhile: Callable[[], None] | None = None
+    requests: int = 0
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -48,30 +51,19 @@ class Handler(BaseHTTPRequestHandler):
         if served is None:
             self.send_error(404)
             return
-        asked = self.headers["Range"]
-        served.requests.append(asked)
+        served.requests += 1
         if served.failures:
             served.failures -= 1
             self.send_error(503)
             return
-        if self.headers["If-Range"] not in (None, served.etag) or not served.ranges:
-            asked = None
-        begin = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        size = len(served.content)
-        if begin >= size:
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{size}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(206 if asked else 200)
-        if asked:
-            self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
-        if served.etag:
-            self.send_header("ETag", served.etag)
-        self.send_header("Content-Length", str(size - begin))
+        if served.meanwhile:
+            served.meanwhile()
+        self.send_response(302 if served.redirect else 200)
+        if served.redirect:
+            self.send_header("Location", served.redirect)
+        self.send_header("Content-Length", str(len(served.content)))
         self.end_headers()
-        body = served.content[begin:]
+        body = served.content
         if served.cut_after is not None and served.cuts:
             served.cuts -= 1
             body = body[: served.cut_after]
@@ -99,6 +91,12 @@ def server() -> Iterator[Server]:
         yield Server(f"http://127.0.0.1:{http.server_port}", served)
         http.shutdown()
         thread.join(5)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts follow each other at once."""
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +132,7 @@ def upstream(**more: bytes) -> dict[str, bytes]:
 
 
 def archive_card(server: Server, **changes: object) -> Card:
-    source = Source(url=f"{server.address}/{{revision}}.tar.gz", revision=REVISION, inside="repo-{revision}/data/bench")
+    source = UrlSource(url=f"{server.address}/{{revision}}.tar.gz", revision=REVISION)
     fields = {"name": "Bench", "licence": "none", "folder": "bench", "sources": (source,), "files": CHECKSUMS}
     return Card.model_validate(fields | changes)
 
@@ -164,77 +162,69 @@ def test_an_archive_is_fetched_checked_and_put_in_place(
     assert contents_of(place / "bench") == CONTENTS
     assert leftovers(place) == []
     assert fetch(archive_card(server)) == found
-    assert len(served.requests) == 1
+    assert served.requests == 1
 
 
 def test_single_files_and_patterns(server: Server, place: Path) -> None:
     server.give("/r1/train.parquet", b"rows")
     server.give("/a.zip", zip_of({"data/a.tsv": b"a", "data/b.txt": b"b", "csv/1/2.csv": b"c"}))
     sources = (
-        Source(url=f"{server.address}/{{revision}}/train.parquet", revision="r1", path="deep/train.parquet"),
-        Source(url=f"{server.address}/a.zip", only=("data/*.tsv", "csv/*")),
+        UrlSource(url=f"{server.address}/{{revision}}/train.parquet", revision="r1", path="deep/train.parquet"),
+        UrlSource(url=f"{server.address}/a.zip", only=("data/*.tsv", "csv/*")),
     )
 
-    found = fetch(Card(name="Bench", licence="none", folder="bench", sources=sources))
+    found = fetch(Card(name="Bench", licence="none", folder="bench", marker="data/a.tsv", sources=sources))
 
     assert contents_of(place / "bench") == {"deep/train.parquet": b"rows", "data/a.tsv": b"a", "csv/1/2.csv": b"c"}
     assert str(found) == "not checked, no checksum on record: 3 files"
 
 
-def test_a_broken_transfer_continues_where_it_ended(server: Server, place: Path) -> None:
-    content = tar_of(upstream(), mode="w")
-    served = server.give(f"/{REVISION}.tar.gz", content)
-    served.etag, served.cut_after, served.cuts = '"v1"', 60_000, 2
-    told: list[tuple[int, int | None]] = []
+def test_a_broken_transfer_and_an_overloaded_server_are_tried_again(server: Server, place: Path) -> None:
+    served = server.give(f"/{REVISION}.tar.gz", tar_of(upstream(), mode="w"))
+    served.cut_after, served.cuts, served.failures = 60_000, 2, 1
 
-    fetch(archive_card(server), progress=lambda source: lambda *now: told.append(now), pause=0)
+    fetch(archive_card(server))
 
-    assert served.requests == [None, "bytes=60000-", "bytes=120000-"]
+    assert served.requests == ATTEMPTS
     assert contents_of(place / "bench") == CONTENTS
-    assert told[0] == (0, len(content))
-    assert told[-1] == (len(content), len(content))
 
 
-def test_a_download_that_keeps_breaking_is_kept_and_resumed_by_the_next_call(server: Server, place: Path) -> None:
+def test_a_download_that_keeps_breaking_leaves_nothing(server: Server, place: Path) -> None:
     served = server.give(f"/{REVISION}.tar.gz", tar_of(upstream(), mode="w"))
     served.cut_after, served.cuts = 1000, ATTEMPTS
 
-    with pytest.raises(DataError, match=r"in 4 attempts: .* 4,000 bytes are kept in .*run the command again"):
-        fetch(archive_card(server), pause=0)
+    with pytest.raises(DataError, match=r"in 4 attempts: .* Try again later.*--from"):
+        fetch(archive_card(server))
     assert not (place / "bench").exists()
-    assert [name for name in leftovers(place) if name.startswith(".")] == []
+    assert leftovers(place) == []
 
-    fetch(archive_card(server), pause=0)
-    assert served.requests[-1] == "bytes=4000-"
+    fetch(archive_card(server))
     assert contents_of(place / "bench") == CONTENTS
 
 
-def test_an_overloaded_server_is_asked_again(server: Server, tmp_path: Path) -> None:
-    server.give("/file", b"content").failures = 2
-    download(f"{server.address}/file", tmp_path / "file", pause=0)
-    assert (tmp_path / "file").read_bytes() == b"content"
+def test_what_was_downloaded_before_a_later_source_failed_is_used_again(server: Server, place: Path) -> None:
+    first = server.give("/first", b"1")
+    sources = tuple(UrlSource(url=f"{server.address}/{name}", path=name) for name in ("first", "second"))
+    card = Card(name="Bench", licence="none", folder="bench", sources=sources)
+    with pytest.raises(DataError, match="second cannot be downloaded"):
+        fetch(card)
+    server.give("/second", b"2")
+
+    fetch(card)
+    assert first.requests == 1
+    assert leftovers(place) == []
+
+    fetch(card, force=True)
+    assert first.requests == 2
 
 
-@pytest.mark.parametrize(("ranges", "etag"), [(False, ""), (True, '"new"')])
-def test_a_part_that_cannot_be_continued_is_replaced(server: Server, tmp_path: Path, ranges: bool, etag: str) -> None:
-    served = server.give("/file", b"new content")
-    served.ranges, served.etag = ranges, etag
-    (tmp_path / "file.part").write_bytes(b"old")
-    (tmp_path / "file.part.etag").write_text('"old"')
-
-    download(f"{server.address}/file", tmp_path / "file", pause=0)
-
-    assert contents_of(tmp_path) == {"file": b"new content"}
-
-
-@pytest.mark.parametrize("part", [b"content", b"longer than the content"])
-def test_a_part_with_nothing_left_to_fetch(server: Server, tmp_path: Path, part: bytes) -> None:
-    server.give("/file", b"content")
-    (tmp_path / "file.part").write_bytes(part)
-
-    download(f"{server.address}/file", tmp_path / "file", sha256=sha256(b"content").hexdigest(), pause=0)
-
-    assert contents_of(tmp_path) == {"file": b"content"}
+def test_what_a_mac_adds_to_an_archive_is_left_out(server: Server, place: Path) -> None:
+    folder = f"repo-{REVISION}/data/bench"
+    server.give(
+        f"/{REVISION}.tar.gz", tar_of({f"{folder}/._dataset.json": b"", f"{folder}/.DS_Store": b""} | upstream())
+    )
+    fetch(archive_card(server))
+    assert contents_of(place / "bench") == CONTENTS
 
 
 # Refusals
@@ -246,16 +236,34 @@ def test_an_address_that_gives_nothing(server: Server, place: Path) -> None:
     assert leftovers(place) == []
 
 
-def test_no_server_at_all(tmp_path: Path) -> None:
+def file_card(url: str, **fields: str) -> Card:
+    return Card(name="Bench", licence="none", folder="bench", sources=(UrlSource(url=url, path="file", **fields),))
+
+
+def test_no_server_at_all() -> None:
     with pytest.raises(DataError, match="in 4 attempts"):
-        download("http://127.0.0.1:9/file", tmp_path / "file", pause=0)
+        fetch(file_card("http://127.0.0.1:9/file"))
 
 
-def test_a_download_with_the_wrong_checksum_is_thrown_away(server: Server, tmp_path: Path) -> None:
+def test_a_download_with_the_wrong_checksum_is_thrown_away(server: Server, place: Path) -> None:
     server.give("/file", b"content")
-    with pytest.raises(DataError, match=r"but 0000.* is on record"):
-        download(f"{server.address}/file", tmp_path / "file", sha256="0" * 64)
-    assert contents_of(tmp_path) == {}
+    with pytest.raises(DataError, match=r"is not what is on record: .*0000"):
+        fetch(file_card(f"{server.address}/file", sha256="0" * 64))
+    assert leftovers(place) == []
+
+
+def test_a_way_that_is_not_encrypted_is_not_taken(server: Server, place: Path) -> None:
+    server.give("/moved", b"").redirect = "/file"
+    server.give("/open", b"").redirect = "http://example.org/file"
+    server.give("/file", b"content")
+
+    fetch(file_card(f"{server.address}/moved"))
+    assert contents_of(place / "bench") == {"file": b"content"}
+    with pytest.raises(
+        DataError, match=r"leads to another place, but .* over https, not from http://example\.org/file"
+    ):
+        fetch(file_card(f"{server.address}/open"), force=True)
+    assert contents_of(place / "bench") == {"file": b"content"}
 
 
 def test_files_with_the_wrong_checksum_leave_what_was_there(server: Server, place: Path) -> None:
@@ -267,13 +275,14 @@ def test_files_with_the_wrong_checksum_leave_what_was_there(server: Server, plac
         fetch(archive_card(server))
 
     assert contents_of(place / "bench") == {"dataset.json": b"older"}
+    assert leftovers(place) == []
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w"])
 def test_a_corrupted_archive_is_thrown_away_and_fetched_again(server: Server, place: Path, mode: str) -> None:
     whole = tar_of(upstream(), mode=mode)
     served = server.give(f"/{REVISION}.tar.gz", whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"is damaged or no archive.* fetch it again"):
+    with pytest.raises(DataError, match=r"is damaged or no archive.* download it again"):
         fetch(archive_card(server))
     assert leftovers(place) == []
 
@@ -303,6 +312,7 @@ def test_members_that_leave_the_folder_are_refused(
 def test_links_and_devices_are_refused(server: Server, kind: bytes) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(f"repo-{REVISION}/data/bench/dataset.json"))
         entry = tarfile.TarInfo(f"repo-{REVISION}/data/bench/link")
         entry.type, entry.linkname = kind, "/etc/passwd"
         tar.addfile(entry)
@@ -320,19 +330,72 @@ def test_a_file_twice_in_an_archive_is_refused(server: Server) -> None:
 
 def test_an_archive_without_the_folder(server: Server) -> None:
     server.give(f"/{REVISION}.tar.gz", tar_of({"elsewhere/dataset.json": b""}))
-    with pytest.raises(DataError, match="holds no files below 'repo-0123abc/data/bench'"):
-        fetch(archive_card(server))
+    with pytest.raises(DataError, match=r"holds no spreadsheet/1/1_1_init\.xlsx"):
+        fetch(archive_card(server, marker="spreadsheet/1/1_1_init.xlsx"))
 
 
 def test_a_second_fetch_at_the_same_time_is_refused(server: Server) -> None:
-    server.give(f"/{REVISION}.tar.gz", tar_of(upstream()))
+    served = server.give(f"/{REVISION}.tar.gz", tar_of(upstream()))
+    refused: list[str] = []
 
-    def meanwhile(source: Source) -> Callable[[int, int | None], None]:
-        with pytest.raises(DataError, match="Another process is fetching Bench"):
+    def meanwhile() -> None:
+        try:
             fetch(archive_card(server))
-        return lambda arrived, total: None
+        except DataError as error:
+            refused.append(str(error))
 
-    assert fetch(archive_card(server), progress=meanwhile).state == "there"
+    served.meanwhile = meanwhile
+    assert fetch(archive_card(server)).state == "there"
+    assert len(refused) == 1
+    assert "Another process is fetching Bench" in refused[0]
+
+
+# Archives that are no honest ones
+
+
+def test_an_archive_that_unpacks_to_far_more_than_its_size(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "SMALL", 1 << 20)
+    bomb = upstream() | {"elsewhere": bytes(4 << 20)}
+    server.give(f"/{REVISION}.tar.gz", tar_of(bomb))
+    with pytest.raises(DataError, match=r"claims to hold more than 1,000,000 files or 1,048,576 bytes"):
+        fetch(archive_card(server))
+    server.give(f"/{REVISION}.tar.gz", tar_of(bomb, mode="w"))
+    assert fetch(archive_card(server)).state == "there"
+
+
+def test_an_archive_of_very_many_files(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "MAX_MEMBERS", 2)
+    server.give(f"/{REVISION}.tar.gz", zip_of(upstream()))
+    with pytest.raises(DataError, match="claims to hold more than 2 files"):
+        fetch(archive_card(server))
+
+
+def test_a_member_of_a_zip_that_lies_about_its_size(server: Server) -> None:
+    packed = bytearray(zip_of(upstream()))
+    size = (200_000).to_bytes(4, "little")
+    assert packed.count(size) == 4  # both sizes in the member's own header and in the directory
+    server.give(f"/{REVISION}.tar.gz", bytes(packed.replace(size, (150_000).to_bytes(4, "little"))))
+    with pytest.raises(DataError, match="is damaged or no archive"):
+        fetch(archive_card(server))
+
+
+def test_a_tar_with_a_huge_name_or_a_hole(server: Server) -> None:
+    for entry_type, size, message in (
+        (tarfile.XHDTYPE, 2 << 20, "damaged or no"),
+        (tarfile.GNUTYPE_SPARSE, 0, "link or"),
+    ):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+            for path, content in upstream().items():
+                entry = tarfile.TarInfo(path)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+            odd = tarfile.TarInfo(f"repo-{REVISION}/data/bench/odd")
+            odd.type, odd.size = entry_type, size
+            tar.addfile(odd, io.BytesIO(bytes(size)))
+        server.give(f"/{REVISION}.tar.gz", buffer.getvalue())
+        with pytest.raises(DataError, match=message):
+            fetch(archive_card(server))
 
 
 def test_a_benchmark_that_only_a_person_can_get() -> None:
@@ -357,7 +420,7 @@ def test_a_local_archive_in_any_folder(
 
 def test_a_local_folder_or_file(server: Server, place: Path, tmp_path: Path) -> None:
     (tmp_path / "train.parquet").write_bytes(b"rows")
-    source = Source(url=f"{server.address}/train.parquet", path="train.parquet")
+    source = UrlSource(url=f"{server.address}/train.parquet", path="train.parquet")
     card = Card(name="Bench", licence="none", folder="bench", sources=(source,))
     (tmp_path / "more").mkdir()
     (tmp_path / "more/train.parquet").write_bytes(b"other rows")
@@ -373,7 +436,7 @@ def test_local_copies_are_checked_too(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         fetch(archive_card(server), copy=copy)
     copy.write_bytes(b"text")
-    with pytest.raises(DataError, match="neither a folder nor"):
+    with pytest.raises(DataError, match="damaged or no archive: a tar or zip file begins"):
         fetch(archive_card(server), copy=copy)
     copy.write_bytes(tar_of({"other": b""}))
     with pytest.raises(DataError, match=r"holds no dataset\.json"):
@@ -384,6 +447,22 @@ def test_local_copies_are_checked_too(server: Server, tmp_path: Path) -> None:
 
 
 # Verifying
+
+
+def test_lines_that_a_source_words_otherwise(server: Server, place: Path, tmp_path: Path) -> None:
+    said = sha256(b'["1", 5]\n["2", 7]').hexdigest()
+    records = {"a.jsonl": {"fields": ["id", "answer"], "sha256": said}}
+    card = archive_card(server, files={"a.jsonl": "0" * 64}, records=records)
+    (tmp_path / "copy").mkdir()
+    lines = ['{"id": "1", "problem": "two\u2028lines", "answer": 5}', "", '{"answer": 7, "id": "2"}']
+    (tmp_path / "copy/a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+    assert str(fetch(card, copy=tmp_path / "copy")).startswith("ids and answers right, but worded otherwise")
+    for wrong in ('{"id": "1", "answer": 5}', "[]", "no JSON", '{"id": "1"}'):
+        (place / "bench/a.jsonl").write_text(wrong)
+        assert verify(card).wrong == ("a.jsonl",)
+    (place / "bench/a.jsonl").unlink()
+    assert verify(card).absent == ("a.jsonl",)
 
 
 def test_what_verify_finds(server: Server, place: Path, tmp_path: Path) -> None:
@@ -421,7 +500,8 @@ def test_every_card_can_be_read() -> None:
         ("{name: x, licence: y, folder: ../z}", "one visible folder"),
         ("{name: x, licence: y, folder: z, sources: [{url: 'http://example.org/a'}]}", "over https"),
         ("{name: x, licence: y, folder: z, sources: [{url: 'https://a.org/b', path: ../c}]}", r"without '\.\.'"),
-        ("{name: x, licence: y, folder: z, checksums: absent}", "absent cannot be read"),
+        ("{name: x, licence: y, folder: z, checksums: absent}", "absent, which belongs to a card, cannot be read"),
+        ("{name: x, licence: y, folder: z, sources: [a]}", "sources"),
     ],
 )
 def test_malformed_cards_are_named(tmp_path: Path, text: str, message: str) -> None:
