@@ -2,13 +2,17 @@
 
 import ctypes
 import errno
+import fcntl
 import os
+import platform
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,6 +22,8 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 # What renameat2 answers where the kernel or the file system lacks the exchange.
 _NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
+# What flock answers on network drives without locks.
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -54,6 +60,49 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+class HeldError(Exception):
+    """Another process holds a lock; the text says which."""
+
+
+@contextmanager
+def held(lock: Path) -> Iterator[None]:
+    """Hold a lock file, in which other processes read who does. It goes with the process, however that ends.
+
+    Raises:
+        HeldError: Another process holds it.
+        OSError: It cannot be written.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(lock) as file:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}, since {datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+        file.flush()
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _lock(lock: Path) -> TextIO:
+    while True:
+        file = lock.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read() or "another process"
+            file.close()
+            raise HeldError(holder) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                file.close()
+                raise
+        # Whoever held it before has removed it: what is locked then is a file without a name.
+        if lock.exists() and lock.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            return file
+        file.close()
 
 
 def write_folder(

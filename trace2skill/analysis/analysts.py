@@ -140,7 +140,7 @@ async def _place_attempt(attempt: EvalSample, transcript: str) -> list[str]:
     texts = []
     for path, content in attempt.store.get(PRODUCED_FILES, {}).items():
         if not content.startswith("not kept"):
-            data = base64.b64decode(content)
+            data = base64.b64decode(content, validate=True)
             # An agent chose these names: none of them may lead out of the folder.
             inside = [part for part in PurePosixPath(path).parts if part not in ("/", "..")]
             await sandbox().write_file(str(PurePosixPath("attempt", *inside)), data)

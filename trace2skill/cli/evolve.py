@@ -111,6 +111,13 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.option("--analyst-seconds", type=click.IntRange(1), help="Seconds that one error analysis may take.")
 @click.option("--transcript-tokens", type=click.IntRange(100), default=DEFAULTS.transcript_tokens, show_default=True)
 @click.option(
+    "--max-quarantined",
+    type=click.FloatRange(0, 1),
+    default=DEFAULTS.max_quarantined,
+    show_default=True,
+    help="Share of analyses that may break and be left out.",
+)
+@click.option(
     "--allow",
     multiple=True,
     type=click.Choice(HAZARD_KINDS),

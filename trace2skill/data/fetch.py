@@ -7,7 +7,6 @@ This was run against a local server that speaks as the hub does. It was never ru
 and Hugging Face.
 """
 
-import fcntl
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from trace2skill.data.sources import HubFile, HubRows, Source, UrlSource
 from trace2skill.data.unpack import Member, members, write_members
 from trace2skill.data.verify import Verification, verify
 from trace2skill.errors import DataError
+from trace2skill.files import HeldError, held
 
 _SYSTEM_FILES = ("__MACOSX", ".DS_Store")
 
@@ -180,13 +180,11 @@ def _copy_file(file: Path, place: Path) -> None:
 def _alone(card: Card) -> Iterator[None]:
     """Keeps a second fetch of the same benchmark out, which would write into the same partial file."""
     lock = data_dir() / DOWNLOADS / f"{card.folder}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(f"Another process is fetching {card.name} into {data_dir()}; wait for it.") from error
-        yield
+    try:
+        with held(lock):
+            yield
+    except HeldError as error:
+        raise DataError(f"Another process is fetching {card.name} into {data_dir()} ({error}); wait for it.") from error
 
 
 def _put_in_place(staging: Path, target: Path) -> None:

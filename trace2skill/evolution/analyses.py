@@ -1,7 +1,7 @@
 """The first half of an evolution: the analyses of all trajectories, and what the gates say of them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from inspect_ai import Task
@@ -20,6 +20,7 @@ from trace2skill.evolution.run import Run
 from trace2skill.logs.trajectory import Trajectories, Trajectory
 from trace2skill.models.cast import logged_model
 from trace2skill.skill.folder import Skill
+from trace2skill.text import printable
 
 
 def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdicts]:
@@ -37,22 +38,42 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
     """
     analyses: dict[str, Analysis] = {}
     clean_runs: dict[str, bool] = {}
-    for _, sample in run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis):
+    broken: dict[str, str] = {}
+    pool = _pool(run, trajectories)
+    tolerate = max(1, int(run.config.max_quarantined * len(pool))) if run.config.max_quarantined else 0
+    for _, sample in run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis, tolerate=tolerate):
         name = str(sample.id)
-        if name.endswith(CLEAN_RUN):
+        if sample.error:
+            broken[name.removesuffix(CLEAN_RUN)] = sample.error.message
+        elif name.endswith(CLEAN_RUN):
             clean_runs[name.removesuffix(CLEAN_RUN)] = passed_clean(sample, trajectories.rule)
         elif analysis := analysis_of(sample):
             analyses[name] = analysis
-    if lost := sorted(_pool(run, trajectories) - analyses.keys()):
+    if lost := sorted(pool - analyses.keys() - broken.keys()):
         raise LogError(
             f"{len(lost)} analyses are missing in {run.folder / 'logs' / 'analysis'}, that of {lost[0]} among them. "
             "Delete that folder and run the same command again."
         )
-    ordered = [analyses[name] for name in sorted(analyses)]
+    _quarantine(run, broken, tolerate)
+    ordered = [analyses[name] for name in sorted(analyses.keys() - broken.keys())]
     verdicts = Verdicts(clean_runs=clean_runs)
     if run.config.replays:
         verdicts = replace(verdicts, unhelpful=_replay(run, trajectories, ordered, verdicts))
     return ordered, verdicts
+
+
+def _quarantine(run: Run, broken: Mapping[str, str], tolerate: int) -> None:
+    """Leave out what broke, with its reason in the ledger: a bad sample is no reason to lose the others."""
+    if len(broken) > tolerate:
+        name, reason = next(iter(sorted(broken.items())))
+        raise LogError(
+            f"{len(broken)} analyses broke, {tolerate} may; {name} with: {reason} Finished ones are kept in "
+            f"{run.folder / 'logs' / 'analysis'}. Mend the cause, or raise --max-quarantined with another --output."
+        )
+    for name, reason in sorted(broken.items()):
+        run.ledger.analysis(name, f"quarantined: the analysis broke: {printable(reason)[:500]}")
+    if broken:
+        run.notes.append(f"{len(broken)} analyses broke and were left out: {', '.join(sorted(broken)[:5])}.")
 
 
 def _pool(run: Run, trajectories: Trajectories) -> set[str]:

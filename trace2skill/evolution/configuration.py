@@ -69,6 +69,8 @@ class EvolveConfig(BaseModel):
     """Seconds that one analysis may take; none for no limit."""
     transcript_tokens: int = Field(default=TRANSCRIPT_TOKENS, ge=100)
     """Budget of a transcript in a prompt; the whole lies in the analyst's sandbox."""
+    max_quarantined: float = Field(default=0.1, ge=0, le=1)
+    """Share of analyses that may break and be left out (one may in any case); with more, the run stops."""
     allow: tuple[HazardKind, ...] = ()
     """Kinds of hazards that evolved text may bring into the skill; others are withheld."""
     seed: int = 42

@@ -20,7 +20,7 @@ from trace2skill.errors import ModelOutputError, PatchError
 from trace2skill.evolution.analyses import analyse
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.disclosure import disclosure
-from trace2skill.evolution.folder import Manifest, Record, begin, finished, simulated, write_run
+from trace2skill.evolution.folder import Manifest, Record, alone, begin, finished, simulated, write_run
 from trace2skill.evolution.inputs import Inputs, choose_cast, read_inputs
 from trace2skill.evolution.run import Run
 from trace2skill.files import file_digest
@@ -70,23 +70,34 @@ def evolve(
     record = _record(config, inputs, cast)
     if done := finished(folder, record):
         return done
-    begin(folder, record)
-    for line in disclosure(inputs, config, named=bool(model or config.model)):
-        Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(line)
-    run = Run(
-        folder=folder,
-        config=config,
-        asking=Asking(
-            skill=inputs.skill,
-            prompts=inputs.prompts,
-            thinking=inputs.profile.thinking if inputs.profile else GenerateConfig(),
-            transcript_tokens=config.transcript_tokens,
-        ),
-        cast=cast,
-        display=display,
-        max_connections=max_connections,
-        simulated=bool(simulated(record)),
+    with alone(folder):
+        begin(folder, record)
+        for line in disclosure(inputs, config, named=bool(model or config.model)):
+            Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(line)
+        run = Run(
+            folder=folder,
+            config=config,
+            asking=_asking(config, inputs),
+            cast=cast,
+            display=display,
+            max_connections=max_connections,
+            simulated=bool(simulated(record)),
+        )
+        return _run(run, inputs, record)
+
+
+def _asking(config: EvolveConfig, inputs: Inputs) -> Asking:
+    return Asking(
+        skill=inputs.skill,
+        prompts=inputs.prompts,
+        thinking=inputs.profile.thinking if inputs.profile else GenerateConfig(),
+        transcript_tokens=config.transcript_tokens,
     )
+
+
+def _run(run: Run, inputs: Inputs, record: Record) -> Manifest:
+    """The run itself: analyse, consolidate, assemble, write."""
+    folder, config = run.folder, run.config
     analyses, verdicts = analyse(run, inputs.trajectories) if inputs.trajectories else ([], Verdicts(clean_runs={}))
     if analyses and all(analysis.rejected.startswith(UNUSABLE) for analysis in analyses):
         raise ModelOutputError(

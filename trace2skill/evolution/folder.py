@@ -12,7 +12,8 @@
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,7 @@ from trace2skill.edits.provenance import Provenance
 from trace2skill.errors import Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.stages import StageUsage
-from trace2skill.files import Stored, read_model, write_atomic
+from trace2skill.files import HeldError, Stored, held, read_model, write_atomic
 from trace2skill.models.sampling import Profile
 from trace2skill.models.simulated import NOTICE, is_simulated
 from trace2skill.skill.diff import diff_skills
@@ -118,6 +119,27 @@ def begin(folder: Path, record: BaseModel, name: str = RUN) -> None:
             raise Trace2SkillError(f"{folder} cannot be a run folder: {error}. Choose another --output.") from error
         return
     _same_run(_read(marker, type(record)), record, folder)
+
+
+@contextmanager
+def alone(folder: Path, name: str = RUN) -> Iterator[None]:
+    """Keep a second process out of a run folder: it would pay for everything again.
+
+    Raises:
+        Trace2SkillError: Another process is at work there, or the folder cannot be written.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise Trace2SkillError(f"{folder} is a file. A run needs a folder: choose another --output.")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder / f".{name}.lock"))
+        except HeldError as error:
+            raise Trace2SkillError(
+                f"Another run is at work in {folder} ({error}). Wait for it, or choose another --output."
+            ) from error
+        except OSError as error:
+            raise Trace2SkillError(f"{folder} cannot be a run folder: {error}. Choose another --output.") from error
+        yield
 
 
 def finished(folder: Path, record: Record) -> Manifest | None:

@@ -44,6 +44,7 @@ class Run:
         tasks: Sequence[Task],
         waits_for: Callable[[str], Sequence[str]] = lambda _: (),
         model: Model | None = None,
+        tolerate: int = 0,
     ) -> Iterator[tuple[EvalLog, EvalSample]]:
         """Run or resume a stage; its samples, one at a time. What it cost is noted at the end.
 
@@ -52,6 +53,7 @@ class Run:
             tasks: Its tasks.
             waits_for: The samples that a sample has to wait for.
             model: Its model, where it is not the run's.
+            tolerate: Samples that may break without stopping the run.
         """
         assert self.cast is not None, "only runs with a model have stages"
         logs = run_stage(
@@ -62,6 +64,7 @@ class Run:
             tags=(TAG,) if self.simulated else (),
             max_connections=self.max_connections,
             roles=self.cast.roles,
+            tolerate=tolerate,
         )
         for log in logs:
             tally = Tally()

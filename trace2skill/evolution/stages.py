@@ -95,6 +95,7 @@ def run_stage(
     tags: Sequence[str] = (),
     max_connections: int | None = None,
     roles: Mapping[str, Model] | None = None,
+    tolerate: int = 0,
 ) -> list[EvalLog]:
     """Run tasks to their end, or finish those that an earlier run left unfinished.
 
@@ -108,6 +109,7 @@ def run_stage(
         tags: Tags that the log viewer shows.
         max_connections: Model calls under way at once.
         roles: Models of single parts.
+        tolerate: Samples of a task that may break; each is tried twice.
 
     Returns:
         The logs' headers, in the order of the tasks' names.
@@ -125,6 +127,9 @@ def run_stage(
         retry_immediate=False,
         max_tasks=len(tasks),
         continue_on_fail=True,
+        # Inspect fails from this count on, and with True from the first error.
+        fail_on_error=tolerate + 1 if tolerate else True,
+        retry_on_error=1 if tolerate else None,
         log_buffer=1,
         # Samples that Inspect restores from its realtime buffer after a crash have lost their store: their results.
         log_realtime=False,

@@ -40,7 +40,7 @@ _PATTERNS: dict[HazardKind, re.Pattern[str]] = {
     "network": re.compile(
         r"\b[a-z][a-z0-9+.-]*://|\bwww\.|\]\(\s*//|\b(?:mailto|javascript|data|file|vbscript):\S"
         rf"|(?<![\w.@/-])(?:[a-z0-9-]+\.)+(?:{_TLD})(?=[/:?#\s,;)\]'\"`.]|$)|\b[\w.+-]+@[\w-]+\.[a-z]{{2,}}\b"
-        r"|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])|<\s*(?:img|iframe|script|link|object|embed|form|base|meta)\b",
+        r"|(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d)|<\s*(?:img|iframe|script|link|object|embed|form|base|meta)\b",
         re.IGNORECASE,
     ),
     "credentials": re.compile(

@@ -244,7 +244,7 @@ def test_hostile_paths_are_refused(path: str, op: str) -> None:
         ({"op": "append_to_section", "target": "Guide", "content": "# Guide\n"}, "only repeats the heading"),
         ({"op": "append_to_section", "target": "Guide", "content": "a\x1bb"}, "control character"),
         ({"op": "append_to_section", "target": "Guide", "content": "```\nopen"}, "swallow"),
-        ({"op": "append_to_section", "target": "Guide", "content": "<!-- open"}, "swallow"),
+        ({"op": "append_to_section", "target": "Guide", "content": "<!-- open"}, "not shown when rendered"),
         ({"op": "replace_in_section", "target": "", "old": "x = 1\n```", "content": "x"}, "swallow"),
         ({"op": "append_to_section", "file": "references/gone.md", "target": "A"}, "file not found"),
         ({"op": "append_to_section", "file": "references/bad.md", "target": "A"}, "not UTF-8"),
