@@ -11,7 +11,6 @@ A log holds the page of every question unless `--no-log-images` leaves the pages
 
 import base64
 import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from statistics import fmean
@@ -39,6 +38,7 @@ from inspect_ai.util import OutputLimitExceededError, sandbox
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from evals.agent import SkillMode, skill_agent, skill_answer
+from evals.answer_line import answer_lines, last_line
 from evals.data import Split, dataset_folder, split_ids
 from evals.graders.anls import THRESHOLD, Rules, anls
 from evals.graders.worker import COMPARISONS
@@ -65,9 +65,6 @@ NO_SAMPLE = (
 
 Place = Literal["message", "sandbox"]
 """Where the agent finds the page: in the user message, or in the sandbox as well."""
-
-ANSWER_LINE = re.compile(r"(?:\*\*answer:\*\*|(\*\*)?answer:)\s*(.*)", re.IGNORECASE)
-BOLD = re.compile(r"\*\*(.+)\*\*")
 
 ANSWER_FILE = "answer.txt"
 
@@ -384,14 +381,16 @@ def _verdict(similarity: float, answer: str, explanation: str) -> Score:
 def final_answer(reply: str) -> str:
     """The answer in a reply: what follows the last `ANSWER:` that begins a line, else the last line with text.
 
-    Letter case does not matter, nor Markdown's bold around mark or answer; lone asterisks stay, since printed pages
-    have footnotes. An answer on the line after a bare mark counts.
+    Letter case and Markdown's decoration do not matter; lone asterisks stay, since printed pages have footnotes. An
+    answer on the line after a bare mark counts.
     """
-    lines = [line.strip() for line in reply[-READ_CHARACTERS:].splitlines() if line.strip()]
-    for number in range(len(lines) - 1, -1, -1):
-        if marked := ANSWER_LINE.fullmatch(lines[number]):
-            opened, answer = marked.groups()
-            answer = f"{opened or ''}{answer}" or next(iter(lines[number + 1 :]), "")
-            bold = BOLD.fullmatch(answer)
-            return bold[1].strip() if bold else answer
-    return lines[-1] if lines else ""
+    return readings(reply)[0]
+
+
+def readings(reply: str) -> list[str]:
+    """The answer in a reply without decoration, and, where that may have been part of the answer, as it stands."""
+    reply = reply[-READ_CHARACTERS:]
+    found = answer_lines(reply)
+    if found is None:
+        return [last_line(reply)]
+    return list(dict.fromkeys(next(iter(lines), "") for lines in found))
