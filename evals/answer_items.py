@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from evals.answer_line import answer_lines
 from evals.graders.wikitq import check_denotation
-from evals.table_workbook import Answer, read_answers, uncalculated_formulas
+from evals.table_workbook import Answer, fill_answers, read_answers, table_workbook, uncalculated_formulas
 
 SHOWN_ITEMS = 30
 SHOWN_CHARACTERS = 80
@@ -45,6 +45,11 @@ def read_message(text: str) -> Answer:
     if found is None:
         return Answer(problem="The message has no line that says ANSWER:.")
     return Answer(items=found.plain, literal=found.literal)
+
+
+def judge_reference(values: Sequence[str], canon: Sequence[str]) -> Verdict:
+    """The verdict on a workbook with the reference items: a grader that works can judge it."""
+    return judge(fill_answers(table_workbook((("",),)), values), values, canon)
 
 
 def listed(items: Sequence[str]) -> str:

@@ -51,9 +51,7 @@ class Verdict:
 # --- finding the answer ---------------------------------------------------------------------------------------------
 
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
-_DECLARED = re.compile(
-    r"\banswer\b[*_`\s]*(?:\bis\b|\bequals\b|:|\uff1a|=)[*_`\s:]*([^\n]+)", re.IGNORECASE
-)
+_DECLARED = re.compile(r"\banswer\b[*_`\s]*(?:\bis\b|\bequals\b|:|\uff1a|=)[*_`\s:]*([^\n]+)", re.IGNORECASE)
 _DELIMITED = re.compile(r"(?:\$\$|\$|\\\(|\\\[)(.+?)(?:\$\$|\$|\\\)|\\\])")
 _SENTENCE_END = re.compile(r"\.(?:\s|$)|;|,\s+(?=[A-Za-z])|\s(?:because|since|so|as|which)\s", re.IGNORECASE)
 

@@ -180,6 +180,7 @@ def _serve(seconds: int, memory: int) -> None:
     # What a function prints must not come between the answers.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while question := _read(sys.stdin.buffer):
         module, name, args, kwargs = pickle.loads(question)
         signal.setitimer(signal.ITIMER_PROF, seconds)
