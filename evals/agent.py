@@ -1,6 +1,7 @@
 """The skill-using agent that all benchmarks share: with tools in a sandbox, or answering in one message."""
 
 import base64
+import re
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -9,9 +10,11 @@ from inspect_ai.model import ChatMessage, ChatMessageSystem
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import Tool, bash
 from inspect_ai.tool import skill as skill_tool
-from inspect_ai.util import sandbox, store, turn_limit
+from inspect_ai.util import OutputLimitExceededError, sandbox, store, turn_limit
 
 from evals.data import check_choice
+from evals.produced import is_agents_doing
+from evals.tools import forgiving
 from trace2skill.data import resolve_path
 from trace2skill.errors import DataError, SkillError
 from trace2skill.skill import Skill, find_skill_folder, load_skill
@@ -22,6 +25,9 @@ SkillMode = Literal["preload", "tool"]
 PRODUCED_FILES = "produced_files"
 """Store key under which the files that the agent produced are kept: path -> base64 content."""
 
+CUT_SHORT = "cut_short"
+"""Key of the sample's metadata under which it is said why an agent was ended."""
+
 MAX_FILE_BYTES = 2 * 1024**2
 """A larger file is not kept; its size is noted instead."""
 
@@ -30,6 +36,11 @@ MAX_TOTAL_BYTES = 8 * 1024**2
 
 MAX_FILES = 50
 """Files of one sample; beyond it they are noted, and beyond twice as many not even that."""
+
+LISTING_SECONDS = 60
+"""Time for listing the files of one sample."""
+
+FILE_ROW = re.compile(r"(?P<stamp>[0-9]+\t[0-9.-]+)\t(?P<path>.+)", re.DOTALL)
 
 SKILL_PROMPT = """\
 You have a skill for this kind of task. Follow it where it applies; the task's own instructions come first.
@@ -78,13 +89,16 @@ def skill_agent(
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         if preloaded:
             await install_skill(preloaded)
-        offered = [bash(timeout=tool_timeout), *tools]
+        offered = [forgiving(each) for each in (bash(timeout=tool_timeout), *tools)]
         if folder and not preloaded:
             offered.append(skill_tool([folder]))
         agent = react(prompt=AgentPrompt(system_prompt(prompt, preloaded), assistant_prompt=None), tools=offered)
         before = await list_files()
-        ended, _ = await run(agent, without_system(state.messages), limits=[turn_limit(max_turns)])
-        state.messages, state.output = ended.messages, ended.output
+        try:
+            ended, _ = await run(agent, without_system(state.messages), limits=[turn_limit(max_turns)])
+            state.messages, state.output = ended.messages, ended.output
+        except UnicodeEncodeError:  # half a character in a call: no log could hold the turn that would tell the model
+            state.metadata[CUT_SHORT] = "A tool call held text that is not Unicode, which ended the agent."
         await keep_produced_files(before)
         return state
 
@@ -102,7 +116,9 @@ def skill_answer(prompt: str, skill: str | None = None, skill_mode: SkillMode = 
 
     Raises:
         SkillError: The skill cannot be loaded, or its mode needs a sandbox.
+        DataError: There is no such mode.
     """
+    check_choice("skill_mode", skill_mode, get_args(SkillMode))
     if skill and skill_mode != "preload":
         raise SkillError("skill_mode=tool needs a sandbox, which this task does not have. Use skill_mode=preload.")
     system = system_prompt(prompt, load_skill(resolve_path(skill)) if skill else None)
@@ -139,10 +155,12 @@ async def install_skill(skill: Skill) -> None:
 async def list_files() -> dict[str, str]:
     """Files below the sandbox's working directory, without the skill's: path -> size and time of change."""
     listed = await sandbox().exec(
-        ["find", ".", "-path", "./skills", "-prune", "-o", "-type", "f", "-printf", r"%P\t%s\t%T@\0"]
+        ["find", ".", "-path", "./skills", "-prune", "-o", "-type", "f", "-printf", r"%s\t%T@\t%P\0"],
+        timeout=LISTING_SECONDS,
     )
-    rows = (row.split("\t", 1) for row in listed.stdout.split("\0"))
-    return {row[0]: row[1] for row in rows if len(row) == 2}
+    # Of a very long list the sandbox keeps the end, which may begin within a row; a name may hold anything else.
+    rows = (FILE_ROW.fullmatch(row) for row in listed.stdout.split("\0"))
+    return {row["path"]: row["stamp"] for row in rows if row}
 
 
 async def keep_produced_files(before: dict[str, str]) -> None:
@@ -152,7 +170,7 @@ async def keep_produced_files(before: dict[str, str]) -> None:
     """
     kept: dict[str, str] = {}
     room = MAX_TOTAL_BYTES
-    for path, stamp in sorted((await list_files()).items()):
+    for path, stamp in sorted((await _files_left()).items()):
         if before.get(path) == stamp:
             continue
         size = int(stamp.split("\t")[0])
@@ -162,8 +180,18 @@ async def keep_produced_files(before: dict[str, str]) -> None:
         try:
             kept[path] = base64.b64encode(await sandbox().read_file(path, text=False)).decode()
             room -= size
-        except (OSError, UnicodeError) as error:
+        except (OSError, UnicodeError, OutputLimitExceededError) as error:
             kept[path] = f"not kept: {type(error).__name__}"
         if len(kept) > 2 * MAX_FILES:
             break
     store().set(PRODUCED_FILES, kept)
+
+
+async def _files_left() -> dict[str, str]:
+    """`list_files`; none if the agent left the working directory in a state in which they cannot be listed."""
+    try:
+        return await list_files()
+    except (OSError, UnicodeError, OutputLimitExceededError) as error:
+        if await is_agents_doing(error):
+            return {}
+        raise

@@ -1,16 +1,14 @@
 """WikiTableQuestions: the answer items in what an agent produced, and the verdict on them."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from evals.answer_line import answer_lines
 from evals.graders.wikitq import check_denotation
-from evals.table_workbook import Answer, read_answers, uncalculated_formulas
+from evals.table_workbook import Answer, fill_answers, read_answers, table_workbook, uncalculated_formulas
 
 SHOWN_ITEMS = 30
 SHOWN_CHARACTERS = 80
-
-_ANSWER_LINE = re.compile(r"^[ \t*_#]*ANSWER:[*_]*(?P<rest>.*)$", re.IGNORECASE | re.MULTILINE)
 
 
 class Verdict(NamedTuple):
@@ -32,8 +30,9 @@ def judge(produced: str | bytes, values: Sequence[str], canon: Sequence[str]) ->
     answer = read_answers(produced) if isinstance(produced, bytes) else read_message(produced)
     if answer.problem:
         return Verdict(False, "", answer.problem)
-    if check_denotation(values, canon, answer.items):
-        return Verdict(True, listed(answer.items), "Every answer item matches.")
+    for items in dict.fromkeys((answer.items, answer.literal or answer.items)):
+        if check_denotation(values, canon, items):
+            return Verdict(True, listed(items), "Every answer item matches.")
     explanation = f"Expected {listed(values)}, got {listed(answer.items)}."
     if isinstance(produced, bytes) and (cells := uncalculated_formulas(produced)):
         explanation += f" Formulas without a saved value read as empty: {', '.join(cells[:SHOWN_ITEMS])}."
@@ -42,11 +41,15 @@ def judge(produced: str | bytes, values: Sequence[str], canon: Sequence[str]) ->
 
 def read_message(text: str) -> Answer:
     """The answer items of a message: what stands on the last line that says `ANSWER:` and on the lines below it."""
-    marked = list(_ANSWER_LINE.finditer(text))
-    if not marked:
+    found = answer_lines(text)
+    if found is None:
         return Answer(problem="The message has no line that says ANSWER:.")
-    lines = [marked[-1]["rest"], *text[marked[-1].end() :].splitlines()]
-    return Answer(items=tuple(filter(None, map(str.strip, lines))))
+    return Answer(items=found.plain, literal=found.literal)
+
+
+def judge_reference(values: Sequence[str], canon: Sequence[str]) -> Verdict:
+    """The verdict on a workbook with the reference items: a grader that works can judge it."""
+    return judge(fill_answers(table_workbook((("",),)), values), values, canon)
 
 
 def listed(items: Sequence[str]) -> str:

@@ -1,9 +1,11 @@
 """Where a benchmark's data lies, and which of its ids belong to a split; shared by all benchmarks."""
 
+import difflib
+import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from trace2skill.data import DATA_VARIABLE, bundled, data_dir, resolve_path
 from trace2skill.errors import DataError
@@ -16,7 +18,7 @@ def dataset_folder(benchmark: str, dataset: str, variants: Mapping[str, str], ma
 
     Args:
         benchmark: Name of the benchmark's folder below `tasks/sample/`.
-        dataset: `sample`, a key of `variants`, or a path.
+        dataset: `sample`, a key of `variants`, or the path of a folder, or of the marker in it.
         variants: The benchmark's published datasets, each with its folder below the data folder.
         marker: A file that every dataset of this benchmark has.
 
@@ -25,7 +27,7 @@ def dataset_folder(benchmark: str, dataset: str, variants: Mapping[str, str], ma
     """
     if dataset == "sample":
         return bundled(f"tasks/sample/{benchmark}")
-    folder = data_dir() / variants[dataset] if dataset in variants else resolve_path(dataset)
+    folder = data_dir() / variants[dataset] if dataset in variants else folder_around(resolve_path(dataset), marker)
     if (folder / marker).is_file():
         return folder
     remedy = (
@@ -41,6 +43,12 @@ def dataset_folder(benchmark: str, dataset: str, variants: Mapping[str, str], ma
     )
 
 
+def folder_around(path: Path, marker: str) -> Path:
+    """The folder of a dataset that is named by its marker, a file in it; any other path is the folder itself."""
+    depth = len(Path(marker).parts)
+    return path.parents[depth - 1] if path.parts[-depth:] == Path(marker).parts and not path.is_dir() else path
+
+
 def split_ids(ids: Sequence[str], folder: Path, split: str) -> set[str]:
     """The ids that belong to a split.
 
@@ -53,7 +61,9 @@ def split_ids(ids: Sequence[str], folder: Path, split: str) -> set[str]:
     if split == "all":
         return set(ids)
     if (listed := folder / "splits.json").is_file():
-        splits = json.loads(listed.read_text(encoding="utf-8"))
+        splits = read_json(listed)
+        if not isinstance(splits, dict):
+            raise DataError(f"{listed} should be a JSON object with the ids of each split.")
         if split not in splits:
             raise DataError(f"Split '{split}' is not in {listed}; it has {', '.join(sorted(splits))} and all.")
         return set(map(str, splits[split]))
@@ -61,6 +71,39 @@ def split_ids(ids: Sequence[str], folder: Path, split: str) -> set[str]:
         raise DataError(f"A split is evolve, test or all, not '{split}'.")
     half = len(ids) // 2
     return set(ids[:half] if split == "evolve" else ids[half:])
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        DataError: It cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not JSON, or cannot be read: {error}. Fetch the dataset again.") from error
+
+
+def refuse_unknown(task: Callable[..., object], unknown: Mapping[str, object]) -> None:
+    """Refuse task arguments that the task does not have; Inspect would only warn and leave them out.
+
+    Args:
+        task: The task, which collects such arguments under a name of their own.
+        unknown: The arguments.
+
+    Raises:
+        DataError: There are any; the message names the arguments that may have been meant.
+    """
+    if not unknown:
+        return
+    parameters = inspect.signature(task).parameters.values()
+    known = [each.name for each in parameters if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    near = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
+    meant = " ".join(f"Did you mean {found[0]} instead of {name}?" for name, found in near.items() if found)
+    raise DataError(
+        f"The task has no argument {', '.join(unknown)}; its arguments are {', '.join(known)}. {meant}".rstrip()
+    )
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

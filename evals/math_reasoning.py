@@ -25,8 +25,9 @@ from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accurac
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from evals.agent import SkillMode, skill_agent, skill_answer
-from evals.data import Split, dataset_folder, split_ids
-from evals.graders.math_answer import Verdict, compare_answers, extract_answer, shortened
+from evals.data import Split, dataset_folder, refuse_unknown, split_ids
+from evals.graders.math_answer import Verdict, compare_answers, compare_expressions, extract_answer, shortened
+from evals.produced import UnusableError, judge_produced
 from evals.sandbox.select import resolve_sandbox
 from trace2skill.data import bundled
 from trace2skill.errors import DataError
@@ -99,6 +100,7 @@ def math_reasoning(
     sandbox: str | None = None,
     max_turns: int = 100,
     epochs: int | None = None,
+    **unknown: object,
 ) -> Task:
     """DAPO-Math or AIME, answered in one message or with an agent that computes.
 
@@ -114,7 +116,9 @@ def math_reasoning(
             and docker.
         max_turns: For tools=python: model generations an agent may take.
         epochs: Attempts at each problem, whose mean is its score; by default 8 for AIME (avg@8) and 1 for the others.
+        **unknown: Refused.
     """
+    refuse_unknown(math_reasoning, unknown)
     if tools not in SYSTEM_PROMPTS:
         raise DataError(f"tools is none or python, not '{tools}'.")
     prompt = SYSTEM_PROMPTS[tools]
@@ -263,7 +267,14 @@ def answer_value() -> Scorer:
                 f"Problem {state.sample_id}: its reference answer is {shortened(target.text)!r}, where a number was "
                 "expected. Correct it in the dataset."
             )
-        answer, verdict = await anyio.to_thread.run_sync(judge, state.output.completion, target.text)
+        in_thread = functools.partial(functools.partial, anyio.to_thread.run_sync)
+        try:
+            answer, verdict = await judge_produced(
+                in_thread(judge, state.output.completion, target.text),
+                in_thread(compare_expressions, target.text, target.text),
+            )
+        except UnusableError as error:
+            return Score(value=INCORRECT, explanation=str(error))
         return Score(
             value=CORRECT if verdict.same else INCORRECT,
             answer=None if answer is None else shortened(answer, SHOWN_CHARACTERS),

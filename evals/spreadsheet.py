@@ -12,7 +12,6 @@ passed, `hard` the share of tasks with all cases passed.
 """
 
 import functools
-import json
 import math
 import re
 from collections import defaultdict
@@ -39,13 +38,14 @@ from inspect_ai.scorer import (
     value_to_float,
 )
 from inspect_ai.solver import Generate, Solver, TaskState, solver
-from inspect_ai.util import OutputLimitExceededError, sandbox
-from python_calamine import CalamineWorkbook
+from inspect_ai.util import sandbox
 
 from evals.agent import SkillMode, skill_agent
-from evals.data import Split, check_choice, dataset_folder, split_ids
+from evals.data import Split, check_choice, dataset_folder, read_json, refuse_unknown, split_ids
 from evals.graders.spreadsheetbench import Comparison, Rules, compare_workbooks
 from evals.graders.worker import COMPARISONS
+from evals.preview import preview
+from evals.produced import UnusableError, judge_produced, read_produced
 from evals.sandbox.select import resolve_sandbox
 from trace2skill.errors import DataError
 
@@ -55,8 +55,10 @@ VARIANTS = {"verified": "spreadsheetbench-verified-400", "full": "spreadsheetben
 TEST_CASE = re.compile(r"(\d+)_.*_input *\.xlsx")
 """Input workbook of a test case in the full set; three have a blank before the dot."""
 
-PREVIEW_ROWS = 5
 DAMAGED = "damaged"
+FIELDS = ("id", "instruction", "spreadsheet_path", "instruction_type", "answer_position")
+"""What a record of the dataset at least has."""
+
 SHOWN_MISMATCHES = 10
 
 SYSTEM_PROMPT = """\
@@ -101,6 +103,7 @@ def spreadsheet(
     sandbox: str | None = None,
     max_turns: int = 100,
     rules: Rules = "spreadsheetbench",
+    **unknown: object,
 ) -> Task:
     """SpreadsheetBench with a skill-using agent.
 
@@ -115,7 +118,9 @@ def spreadsheet(
         rules: Whose cell comparison to apply: `spreadsheetbench`, the benchmark's; `trace2skill`, the paper's copy;
             or `sheet-aware`, the benchmark's but on the sheet that `answer_sheet` names where the answer position
             names none (not official).
+        **unknown: Refused.
     """
+    refuse_unknown(spreadsheet, unknown)
     samples = load_dataset(workbook_folder(dataset), split)
     by_case = any("case" in (sample.metadata or {}) for sample in samples)
     return Task(
@@ -145,46 +150,70 @@ def load_dataset(folder: Path, split: Split) -> MemoryDataset:
     Raises:
         DataError: The folder does not hold what it should, or the split is not one of the dataset's.
     """
-    try:
-        records = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{folder / 'dataset.json'} is not JSON: {error}. Fetch the dataset again.") from error
-    by_case = bool(records) and bool(case_workbooks(folder / records[0]["spreadsheet_path"]))
+    records = read_records(folder / "dataset.json")
+    by_case = any(case_workbooks(folder / record["spreadsheet_path"]) for record in records)
     if by_case and split == "evolve" and not (folder / "splits.json").is_file():
         raise DataError("The full SpreadsheetBench is for evaluation only: it has no evolve split. Use split=test.")
     chosen = split_ids([str(record["id"]) for record in records], folder, "all" if by_case else split)
     load = case_samples if by_case else verified_samples
     samples = [sample for record in records if str(record["id"]) in chosen for sample in load(record, folder)]
+    if samples and not any(sample.target for sample in samples):
+        raise DataError(f"No task has its workbooks. {(samples[0].metadata or {})[DAMAGED]}")
     return MemoryDataset(samples, name=folder.name, location=str(folder))
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The tasks of a dataset.
+
+    Raises:
+        DataError: The file cannot be read, or a task lacks a field.
+    """
+    records = read_json(path)
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise DataError(f"{path} should be a JSON list of objects, one for each task. Fetch the dataset again.")
+    for number, record in enumerate(records, start=1):
+        if missing := [field for field in FIELDS if field not in record]:
+            raise DataError(f"{path}: task {number} has no {', no '.join(missing)}. Fetch the dataset again.")
+    return records
 
 
 def verified_samples(record: dict[str, Any], folder: Path) -> Iterator[Sample]:
     """The one sample of a verified task."""
-    place = folder / record["spreadsheet_path"]
-    workbook, golden = find_workbook(place, "init"), find_workbook(place, "golden")
-    yield record_to_sample(record, folder, str(record["id"]), workbook, golden)
+    place, sample_id = folder / record["spreadsheet_path"], str(record["id"])
+    try:
+        workbook, golden = find_workbook(place, "init"), find_workbook(place, "golden")
+    except DataError as error:
+        yield incomplete_sample(record, sample_id, str(error))
+    else:
+        yield record_to_sample(record, folder, sample_id, workbook, golden)
 
 
 def case_samples(record: dict[str, Any], folder: Path) -> Iterator[Sample]:
-    """A sample for each test case of a task of the full set.
-
-    Raises:
-        DataError: The task has no test case, or one has no answer.
-    """
+    """A sample for each test case of a task of the full set; a case without an answer is an error of its sample."""
     task_id, place = str(record["id"]), folder / record["spreadsheet_path"]
     cases = case_workbooks(place)
     for case, workbook in cases.items():
-        answer = place / f"{case}_{task_id}_answer.xlsx"
-        if not answer.is_file():
-            raise DataError(
-                f"{place} has an input for test case {case}, but no {answer.name}. Fetch the dataset again."
-            )
-        sample = record_to_sample(record, folder, f"{task_id}/{case}", workbook, answer, case=case)
-        yield sample.model_copy(
-            update={"metadata": {**(sample.metadata or {}), "task": task_id, "case": case, "cases": len(cases)}}
-        )
+        answer, sample_id = place / f"{case}_{task_id}_answer.xlsx", f"{task_id}/{case}"
+        if answer.is_file():
+            sample = record_to_sample(record, folder, sample_id, workbook, answer, case=case)
+        else:
+            problem = f"{place} has an input for test case {case}, but no {answer.name}. Fetch the dataset again."
+            sample = incomplete_sample(record, sample_id, problem)
+        yield of_case(sample, task_id, case, len(cases))
     if not cases:
-        raise DataError(f"{place} has no test case (N_{task_id}_input.xlsx). Fetch the dataset again.")
+        problem = f"{place} has no test case (N_{task_id}_input.xlsx). Fetch the dataset again."
+        yield of_case(incomplete_sample(record, f"{task_id}/1", problem), task_id, 1, 1)
+
+
+def of_case(sample: Sample, task_id: str, case: int, cases: int) -> Sample:
+    """The sample with the place of its test case, for the metrics."""
+    place = {"task": task_id, "case": case, "cases": cases}
+    return sample.model_copy(update={"metadata": {**(sample.metadata or {}), **place}})
+
+
+def incomplete_sample(record: dict[str, Any], sample_id: str, problem: str) -> Sample:
+    """A task whose workbooks are not all there; `refuse_damaged` makes it an error that stops no other sample."""
+    return Sample(id=sample_id, input=record["instruction"], target="", metadata={DAMAGED: problem})
 
 
 def case_workbooks(folder: Path) -> dict[int, Path]:
@@ -249,22 +278,6 @@ def find_workbook(folder: Path, kind: Literal["init", "golden"]) -> Path:
     if len(found) != 1:
         raise DataError(f"{folder} should hold one *{kind}*.xlsx, but has {len(found)}. Fetch the dataset again.")
     return found[0]
-
-
-def preview(workbook: Path) -> str:
-    """The first rows of every sheet as tab-separated text.
-
-    Raises:
-        DataError: The workbook cannot be read.
-    """
-    try:
-        book = CalamineWorkbook.from_path(workbook)
-        sheets = {name: book.get_sheet_by_name(name).to_python(nrows=PREVIEW_ROWS) for name in book.sheet_names}
-    except Exception as error:  # calamine raises a family of unrelated errors for damaged files
-        raise DataError(f"{workbook} cannot be read as a workbook: {error}. Fetch the dataset again.") from error
-    return "\n".join(
-        f"Sheet Name: {name}\n" + "\n".join("\t".join(map(str, row)) for row in rows) for name, rows in sheets.items()
-    )
 
 
 @solver
@@ -336,20 +349,20 @@ def cell_comparison(dataset: str, rules: Rules) -> Scorer:
 
     async def score(state: TaskState, target: Target) -> Score:
         output = state.metadata["output"]
-        try:
-            produced = await sandbox().read_file(output, text=False)
-        except FileNotFoundError:
-            return Score(value=INCORRECT, explanation=f"The output workbook {output} was not written.")
-        except (IsADirectoryError, PermissionError, OutputLimitExceededError) as error:
-            return Score(value=INCORRECT, explanation=f"The output {output} is no readable workbook: {error!r}.")
-        comparison = await COMPARISONS.run(
-            compare_workbooks,
+        golden, position, sheet = (
             folder / target.text,
-            produced,
             state.metadata["answer_position"],
-            rules,
             state.metadata["answer_sheet"],
         )
+
+        async def compare(candidate: Path | bytes) -> Comparison:
+            return await COMPARISONS.run(compare_workbooks, golden, candidate, position, rules, sheet)
+
+        try:
+            produced = await read_produced(output)
+            comparison = await judge_produced(lambda: compare(produced), lambda: compare(golden))
+        except UnusableError as error:
+            return Score(value=INCORRECT, explanation=str(error))
         explanation = f"{explain(comparison)}\nRules: {rules}."
         return Score(value=CORRECT if comparison.passed else INCORRECT, answer=output, explanation=explanation)
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from evals.graders.spreadsheetbench import open_workbook
+from evals.graders.workbook import silenced
 from trace2skill.errors import DataError
 
 TABLE_SHEET = "Table"
@@ -42,14 +42,16 @@ Table = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What an answer column holds.
+    """What an answer column, or a message, holds.
 
     Attributes:
         items: The text of its filled cells, from top to bottom.
+        literal: Of a message, the items with the decoration that may or may not be part of them.
         problem: Why it cannot be judged, in words for the agent's log; empty if it can.
     """
 
     items: tuple[str, ...] = ()
+    literal: tuple[str, ...] = ()
     problem: str = ""
 
 
@@ -132,9 +134,13 @@ def read_answers(workbook: bytes) -> Answer:
 def uncalculated_formulas(workbook: bytes) -> list[str]:
     """Cells of the answer column with a formula beside which no value was saved, such as `A2`."""
     values = open_workbook(workbook)[ANSWER_SHEET]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="openpyxl")
-        formulas = load_workbook(io.BytesIO(workbook))[ANSWER_SHEET]
+    try:
+        with silenced():
+            formulas = load_workbook(io.BytesIO(workbook))[ANSWER_SHEET]
+    except MemoryError:
+        raise
+    except Exception:  # openpyxl reads more of a file for formulas than for values; where it fails, none are named
+        return []
     return [
         f"A{row}"
         for row, (formula, value) in enumerate(

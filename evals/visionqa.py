@@ -9,13 +9,12 @@ two parts as used by Trace2Skill, https://arxiv.org/abs/2603.25158.
 A log holds the page of every question unless `--no-log-images` leaves the pages out; nothing here needs them in it.
 """
 
-import base64
 import json
-import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from statistics import fmean
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
@@ -34,15 +33,17 @@ from inspect_ai.scorer import (
     stderr,
 )
 from inspect_ai.solver import Generate, Solver, TaskState, solver
-from inspect_ai.tool import Tool, ToolError, tool
-from inspect_ai.util import OutputLimitExceededError, sandbox
+from inspect_ai.util import sandbox
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from evals.agent import SkillMode, skill_agent, skill_answer
-from evals.data import Split, dataset_folder, split_ids
+from evals.answer_line import answer_lines, last_line
+from evals.data import Split, check_choice, dataset_folder, refuse_unknown, split_ids
 from evals.graders.anls import THRESHOLD, Rules, anls
 from evals.graders.worker import COMPARISONS
+from evals.produced import UnusableError, judge_produced, read_produced
 from evals.sandbox.select import resolve_sandbox
+from evals.tools import view_image
 from trace2skill.data import resolve_path
 from trace2skill.errors import DataError
 
@@ -66,15 +67,7 @@ NO_SAMPLE = (
 Place = Literal["message", "sandbox"]
 """Where the agent finds the page: in the user message, or in the sandbox as well."""
 
-ANSWER_LINE = re.compile(r"(?:\*\*answer:\*\*|(\*\*)?answer:)\s*(.*)", re.IGNORECASE)
-BOLD = re.compile(r"\*\*(.+)\*\*")
-
 ANSWER_FILE = "answer.txt"
-
-IMAGE_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-"""What an agent may look at, by its first bytes."""
-
-MAX_IMAGE_BYTES = 4 * 1024**2
 
 READ_CHARACTERS = 20_000
 """Only the end of a reply is searched for its answer."""
@@ -116,6 +109,7 @@ def visionqa(
     sandbox: str | None = None,
     max_turns: int = 100,
     rules: Rules = "paper",
+    **unknown: object,
 ) -> Task:
     """Questions about pages, answered in one message or by an agent with the page in its sandbox.
 
@@ -130,7 +124,10 @@ def visionqa(
         sandbox: With image=sandbox: `bwrap`, `docker` or `local` (no isolation); by default the first usable.
         max_turns: With image=sandbox: model generations an agent may take.
         rules: Whose ANLS to apply, the paper's formula or the leaderboard's script.
+        **unknown: Refused.
     """
+    refuse_unknown(visionqa, unknown)
+    check_choice("image", image, get_args(Place))
     if image == "message":
         answering = skill_answer(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode)
     else:
@@ -286,28 +283,6 @@ def to_sample(question: Question, path: Path, image: Place) -> Sample:
     )
 
 
-@tool
-def view_image() -> Tool:
-    """Tool with which an agent looks at an image in its sandbox, such as a part of the page that it enlarged."""
-
-    async def execute(path: str) -> ContentImage:
-        """Look at an image file.
-
-        Args:
-            path: Path of a PNG or JPEG file of at most 4 MiB.
-        """
-        try:
-            data = await sandbox().read_file(path, text=False)
-        except FileNotFoundError as error:
-            raise ToolError(f"There is no file {path}.") from error
-        kind = next((kind for start, kind in IMAGE_TYPES.items() if data.startswith(start)), None)
-        if kind is None or len(data) > MAX_IMAGE_BYTES:
-            raise ToolError(f"{path} has {len(data)} bytes; a PNG or JPEG image of at most 4 MiB can be shown.")
-        return ContentImage(image=f"data:{kind};base64,{base64.b64encode(data).decode()}")
-
-    return execute
-
-
 @solver
 def oracle() -> Solver:
     """Gives the first right answer, which always scores 1."""
@@ -354,20 +329,31 @@ def document_answer(rules: Rules) -> Scorer:
     Args:
         rules: Whose ANLS to apply.
     """
+    check_choice("rules", rules, get_args(Rules))
+
+    async def similarity(answer: str, target: Target) -> float:
+        judge = partial(COMPARISONS.judge, anls, answer, list(target), rules=rules)
+        return await judge_produced(judge, partial(COMPARISONS.judge, anls, target[0], list(target), rules=rules))
 
     async def score(state: TaskState, target: Target) -> Score:
-        answer = final_answer(state.output.completion)
-        if output := state.metadata.get("output"):
-            try:
-                answer = (await sandbox().read_file(output)).strip()
-            except FileNotFoundError:
-                return _verdict(0.0, "", f"{output} was not written.")
-            except (UnicodeDecodeError, OutputLimitExceededError) as error:
-                return _verdict(0.0, "", f"{output} is not a text file with an answer: {error}")
-        similarity = await COMPARISONS.judge(anls, answer, list(target), rules=rules)
-        return _verdict(similarity, answer, f"ANLS {similarity:.3f}; an answer is right from {THRESHOLD} on.")
+        try:
+            if output := state.metadata.get("output"):
+                answers = [_text(output, await read_produced(output))]
+            else:
+                answers = readings(state.output.completion)
+            best = max([await similarity(answer, target) for answer in answers])
+        except UnusableError as error:
+            return _verdict(0.0, "", str(error))
+        return _verdict(best, answers[0], f"ANLS {best:.3f}; an answer is right from {THRESHOLD} on.")
 
     return score
+
+
+def _text(output: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise UnusableError(f"{output} is not a text file with an answer: {error}") from error
 
 
 def _verdict(similarity: float, answer: str, explanation: str) -> Score:
@@ -384,14 +370,16 @@ def _verdict(similarity: float, answer: str, explanation: str) -> Score:
 def final_answer(reply: str) -> str:
     """The answer in a reply: what follows the last `ANSWER:` that begins a line, else the last line with text.
 
-    Letter case does not matter, nor Markdown's bold around mark or answer; lone asterisks stay, since printed pages
-    have footnotes. An answer on the line after a bare mark counts.
+    Letter case and Markdown's decoration do not matter; lone asterisks stay, since printed pages have footnotes. An
+    answer on the line after a bare mark counts.
     """
-    lines = [line.strip() for line in reply[-READ_CHARACTERS:].splitlines() if line.strip()]
-    for number in range(len(lines) - 1, -1, -1):
-        if marked := ANSWER_LINE.fullmatch(lines[number]):
-            opened, answer = marked.groups()
-            answer = f"{opened or ''}{answer}" or next(iter(lines[number + 1 :]), "")
-            bold = BOLD.fullmatch(answer)
-            return bold[1].strip() if bold else answer
-    return lines[-1] if lines else ""
+    return readings(reply)[0]
+
+
+def readings(reply: str) -> list[str]:
+    """The answer in a reply without decoration, and, where that may have been part of the answer, as it stands."""
+    reply = reply[-READ_CHARACTERS:]
+    found = answer_lines(reply)
+    if found is None:
+        return [last_line(reply)]
+    return list(dict.fromkeys(next(iter(lines), "") for lines in found))

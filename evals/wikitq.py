@@ -10,8 +10,9 @@ with table and answer as a workbook as used by Trace2Skill, https://arxiv.org/ab
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import anyio.to_thread
 from inspect_ai import Task, task
@@ -19,12 +20,13 @@ from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import ModelOutput
 from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accuracy, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
-from inspect_ai.util import OutputLimitExceededError, sandbox
+from inspect_ai.util import sandbox
 
 from evals.agent import SkillMode, skill_agent, skill_answer
-from evals.answer_items import judge
-from evals.data import dataset_folder, split_ids
+from evals.answer_items import judge, judge_reference
+from evals.data import check_choice, dataset_folder, folder_around, refuse_unknown, split_ids
 from evals.graders.worker import COMPARISONS
+from evals.produced import UnusableError, judge_produced, read_produced
 from evals.sandbox.select import resolve_sandbox
 from evals.table_workbook import (
     ANSWER_SHEET,
@@ -98,6 +100,7 @@ def wikitq(
     skill_mode: SkillMode = "preload",
     sandbox: str | None = None,
     max_turns: int = 100,
+    **unknown: object,
 ) -> Task:
     """WikiTableQuestions with a skill-using agent.
 
@@ -113,7 +116,10 @@ def wikitq(
         sandbox: For workbooks `bwrap`, `docker`, or `local` (no isolation); by default the first usable of bwrap and
             docker.
         max_turns: Model generations an agent may take on a workbook.
+        **unknown: Refused.
     """
+    refuse_unknown(wikitq, unknown)
+    check_choice("format", format, get_args(Format))
     folder = question_folder(dataset)
     if format == "workbook":
         agent = skill_agent(WORKBOOK_SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns)
@@ -136,8 +142,8 @@ def question_folder(dataset: str) -> Path:
     Raises:
         DataError: It is not there; the message says how to supply it.
     """
-    has_splits = dataset not in VARIANTS and (resolve_path(dataset) / "splits.json").is_file()
-    marker = "splits.json" if has_splits else f"data/{QUESTION_FILES['test']}.tsv"
+    own = folder_around(resolve_path(dataset), "splits.json") / "splits.json"
+    marker = "splits.json" if dataset not in VARIANTS and own.is_file() else f"data/{QUESTION_FILES['test']}.tsv"
     return dataset_folder("wikitq", dataset, VARIANTS, marker)
 
 
@@ -308,15 +314,17 @@ def denotation() -> Scorer:
     """
 
     async def score(state: TaskState, target: Target) -> Score:
+        reference = (list(target), state.metadata["target_canon"])
         produced: str | bytes = state.output.completion
-        if output := state.metadata.get("output"):
-            try:
-                produced = await sandbox().read_file(output, text=False)
-            except (FileNotFoundError, IsADirectoryError):
-                return Score(value=INCORRECT, explanation=f"The output workbook {output} was not written.")
-            except OutputLimitExceededError as error:
-                return Score(value=INCORRECT, explanation=f"The output workbook {output} is too large: {error}")
-        verdict = await COMPARISONS.judge(judge, produced, list(target), state.metadata["target_canon"])
+        try:
+            if output := state.metadata.get("output"):
+                produced = await read_produced(output)
+            verdict = await judge_produced(
+                partial(COMPARISONS.judge, judge, produced, *reference),
+                partial(COMPARISONS.run, judge_reference, *reference),
+            )
+        except UnusableError as error:
+            return Score(value=INCORRECT, explanation=str(error))
         value = CORRECT if verdict.right else INCORRECT
         return Score(value=value, answer=verdict.answer or None, explanation=verdict.explanation)
 

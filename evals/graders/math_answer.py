@@ -51,7 +51,7 @@ class Verdict:
 # --- finding the answer ---------------------------------------------------------------------------------------------
 
 _BRACES = re.compile(r"\\(?:boxed|fbox)\s*\{|\\[{}]|[{}]")
-_DECLARED = re.compile(r"\banswer\b[*_\s]*(?:\bis\b|\bequals\b|:|=)[*_\s:]*([^\n]+)", re.IGNORECASE)
+_DECLARED = re.compile(r"\banswer\b[*_`\s]*(?:\bis\b|\bequals\b|:|\uff1a|=)[*_`\s:]*([^\n]+)", re.IGNORECASE)
 _DELIMITED = re.compile(r"(?:\$\$|\$|\\\(|\\\[)(.+?)(?:\$\$|\$|\\\)|\\\])")
 _SENTENCE_END = re.compile(r"\.(?:\s|$)|;|,\s+(?=[A-Za-z])|\s(?:because|since|so|as|which)\s", re.IGNORECASE)
 
@@ -87,7 +87,7 @@ def _declared(text: str) -> str | None:
     declared = _DECLARED.findall(text)
     if not declared:
         return None
-    line = declared[-1].strip().lstrip("*_ ")
+    line = declared[-1].strip().lstrip("*_` ")
     if delimited := _DELIMITED.match(line):
         return delimited.group(1).strip() or None
     return _SENTENCE_END.split(line)[0].strip(" \t*_`") or None
@@ -131,14 +131,40 @@ _SPELLINGS = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![A-Za-z]))|\\degree(?![A-Za-z])"), "°"),
     (re.compile(r"\{,\}"), ","),
-    (re.compile(r"\\!"), ""),
+    (re.compile(r"\\(?:!|negthinspace(?![A-Za-z]))"), ""),
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\\?\$|\\[()\[\]]|[€£]"), ""),
-    (re.compile(r"\\(?:left|right|[bB]igg?|displaystyle|textstyle)(?![A-Za-z])"), ""),
+    # What only sets type: environments, spaces, colours, and the size and shape of letters and brackets.
+    (re.compile(r"\\begin\s*\{array\}\s*\{[clr|\s]*\}|\\end\s*\{array\}"), " "),
+    (re.compile(r"\\(?:begin|end)\s*\{(?:align|aligned|center|equation|gather|gathered|math|split)\*?\}"), " "),
+    (re.compile(r"\\(?:[hv]space|tag|label)\*?\s*\{[^{}]*\}"), " "),
+    (re.compile(r"\\(?:hskip|kern|mkern|mskip)\s*-?[0-9.]+\s*(?:pt|em|ex|mu|cm|mm|in)"), " "),
+    (re.compile(r"\\(?:textcolor|colorbox)\s*(?:\[[^\[\]]*\])?\s*\{[^{}]*\}\s*(?=\{)"), r"\\text"),
+    (re.compile(r"\\fcolorbox\s*\{[^{}]*\}\s*\{[^{}]*\}\s*(?=\{)"), r"\\text"),
+    (re.compile(r"\\color\s*(?:\[[^\[\]]*\])?\s*\{[^{}]*\}"), " "),
+    (re.compile(r"\\(?:left|right|[bB]igg?[lrm]?|(?:display|text|script|scriptscript)style)(?![A-Za-z])"), ""),
+    (
+        re.compile(
+            r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|[lL]arge|LARGE|[hH]uge|bf|rm|it|sf|tt|sc|sl|em|"
+            r"(?:bf|md)series|(?:it|sl|sc|up)shape|(?:rm|sf|tt)family|(?:un)?boldmath|centering|noindent|"
+            r"(?:negmed|thin|med|thick)space|enspace|enskip|strut|mathstrut|relax|limits|nonumber|notag)(?![A-Za-z])"
+        ),
+        " ",
+    ),
     (re.compile(r"\\(?:[,;:> ]|q?quad(?![A-Za-z]))|[~\s]|[\u00a0\u2000-\u200a\u202f]"), " "),
 )
-_WRAPPER = re.compile(r"\\(?:boxed|fbox|mbox|bm|text(?:bf|it|rm|sf|tt|normal)?|math(?:rm|bf|it|sf))\s*\{([^{}]*)\}")
+_WRAPPER = re.compile(
+    r"\\(?:boxed|fbox|framebox|[hm]box|makebox|bm|boldsymbol|pmb|emph|underline|uline|ensuremath|"
+    r"text(?:bf|it|md|rm|sc|sf|sl|tt|up|normal)?|math(?:rm|bf|it|sf|tt|normal|ord)|sym(?:bf|rm|it))"
+    r"\s*\{([^{}]*)\}"
+    r"|\\operatorname\*?\s*\{([^{}A-Za-z]*)\}"
+)
 _RESIDUE = re.compile(r"\s*\\pmod\s*(?:\{[^{}]*\}|[0-9a-z])\s*$|\s*\(mod [^()]*\)\s*$")
+_ORDINAL = re.compile(r"(?<=[0-9])\s*\^?\s*(?:\{\s*(?:st|nd|rd|th)\s*\}|(?:st|nd|rd|th)(?![A-Za-z]))\s*$")
+_TEMPERATURE = re.compile(r"°\s*[CFK]\s*$")
+_IN_WORDS = re.compile(r"\s+\(\s*([A-Za-z]{3,}(?:[ -][A-Za-z]{2,})*)\s*\)\s*$")
+_LABEL = re.compile(r"^(?:the\s+)?(?:final\s+)?answer\s*(?:is\b|[:=])+\s*[:=]?\s*", re.IGNORECASE)
+_GROUP = re.compile(r"(^|=)\s*\{([^{}]*)\}\s*$")
 _SIDES = re.compile(r"(?<![!<>:])=|\\equiv(?![A-Za-z])")
 _SEVERAL = re.compile(r"[,;]|\b(?:or|and)\b|\\not|\\pm")
 
@@ -148,11 +174,11 @@ def tidy(answer: str) -> str:
     for pattern, replacement in _SPELLINGS:
         answer = pattern.sub(replacement, answer)
     for _ in range(5):
-        answer, changed = _WRAPPER.subn(r" \1 ", answer)
+        answer, changed = _WRAPPER.subn(r" \1\2 ", answer)
         if not changed:
             break
     answer = " ".join(answer.split()).strip(" *`'\"")
-    answer = answer.removesuffix(".").rstrip()
+    answer = _GROUP.sub(r"\1 \2", _LABEL.sub("", answer.removesuffix(".").rstrip())).strip()
     if re.fullmatch(r"\{[^{}]*\}|\([^(),]*\)", answer):
         answer = answer[1:-1].strip()
     return re.sub(r"^([+-]) ", r"\1", answer)
@@ -201,7 +227,7 @@ def shortened(text: str, limit: int = 100) -> str:
 
 def number_of(answer: str) -> str | None:
     """The value of a tidied answer in one spelling, without unit, or None if it is not a plain number."""
-    answer = _RESIDUE.sub("", answer)
+    answer = _without_remarks(answer)
     *left, answer = _SIDES.split(answer)
     if any(_SEVERAL.search(side) for side in left):
         return None
@@ -210,6 +236,15 @@ def number_of(answer: str) -> str | None:
     if match is None or not _is_unit(answer[match.end() :]):
         return None
     return _value(match)
+
+
+def _without_remarks(answer: str) -> str:
+    """An answer without what may follow a number and leaves its value: a modulus, `^{th}`, a `C` after °, words."""
+    answer = _RESIDUE.sub("", answer)
+    words = _IN_WORDS.search(answer)
+    if words and _NOT_UNITS.isdisjoint(re.findall(r"[a-z]+", words[1].lower())):
+        answer = answer[: words.start()]
+    return _TEMPERATURE.sub("°", _ORDINAL.sub("", answer))
 
 
 def _is_unit(tail: str) -> bool:

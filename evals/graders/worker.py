@@ -31,7 +31,10 @@ PROCESSES = max(1, min(4, (os.cpu_count() or 1) // 2))
 
 
 SECONDS = 600
-"""Time for one call, after which the kernel ends the process."""
+"""Processor time for one call, after which the kernel ends the process: a busy machine does not change verdicts."""
+
+PATIENCE = 3
+"""The kernel also ends a process that has not finished after so many times its processor time."""
 
 MEMORY_BYTES = 8 * 1024**3
 """Address space of a process: a file that unpacks to more must not take the machine with it."""
@@ -44,17 +47,27 @@ LONG = 20_000
 class WorkerEndedError(RuntimeError):
     """A process ended in the middle of a call."""
 
-    def __init__(self, what: str, status: int) -> None:
-        reasons = {-signal.SIGALRM: f"It took more than {SECONDS} s.", -signal.SIGKILL: "Is the machine out of memory?"}
+    def __init__(self, what: str, status: int, seconds: int = SECONDS) -> None:
+        reasons = {
+            -signal.SIGPROF: f"It took more than {seconds} s of processor time.",
+            -signal.SIGALRM: f"It took more than {PATIENCE * seconds} s.",
+            -signal.SIGKILL: "Is the machine out of memory?",
+        }
         super().__init__(f"The process that ran {what} ended with status {status}. {reasons.get(status, '')}".rstrip())
         self.status = status
         """Exit status; of a signal, its negative number."""
 
 
 class Workers:
-    """Processes that call functions of importable modules, at most `PROCESSES` at once."""
+    """Processes that call functions of importable modules, at most `PROCESSES` at once.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: Processor time for one call.
+        memory: Address space of a process, in bytes.
+    """
+
+    def __init__(self, seconds: int = SECONDS, memory: int = MEMORY_BYTES) -> None:
+        self._seconds, self._memory = seconds, memory
         self.idle: list[subprocess.Popen[bytes]] = []
         self._slots = threading.BoundedSemaphore(PROCESSES)
 
@@ -77,7 +90,7 @@ class Workers:
             if answer:
                 self.idle.append(worker)
             else:
-                raise WorkerEndedError(function.__qualname__, _reap(worker))
+                raise WorkerEndedError(function.__qualname__, _reap(worker), self._seconds)
         returned, value = pickle.loads(answer)
         if not returned:
             raise value
@@ -108,7 +121,7 @@ class Workers:
                     return worker
                 _reap(worker)
         # -P: this file's folder must not come before the standard library.
-        command = [sys.executable, "-P", __file__]
+        command = [sys.executable, "-P", __file__, str(self._seconds), str(self._memory)]
         paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
         return subprocess.Popen(
             command,
@@ -161,21 +174,24 @@ def _read(stream: IO[bytes]) -> bytes:
     return message if len(message) == size else b""
 
 
-def _serve() -> None:
+def _serve(seconds: int, memory: int) -> None:
     """Answer calls until the input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # What a function prints must not come between the answers.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while question := _read(sys.stdin.buffer):
         module, name, args, kwargs = pickle.loads(question)
-        signal.alarm(SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.alarm(PATIENCE * seconds)
         try:
             answer = pickle.dumps((True, getattr(importlib.import_module(module), name)(*args, **kwargs)))
         except MemoryError:
-            answer = _raised(RuntimeError(f"{name} needs more than {MEMORY_BYTES / 1024**3:g} GiB of memory."))
+            answer = _raised(RuntimeError(f"{name} needs more than {memory / 1024**3:g} GiB of memory."))
         except Exception as error:
             answer = _raised(error)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
         _write(answers, answer)
 
@@ -196,4 +212,4 @@ COMPARISONS = Workers()
 atexit.register(COMPARISONS.stop)
 
 if __name__ == "__main__":
-    _serve()
+    _serve(*map(int, sys.argv[1:]))

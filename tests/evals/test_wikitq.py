@@ -152,7 +152,7 @@ def test_formulas_that_nothing_calculated_are_named() -> None:
         ("**ANSWER:**\n a \n\nb\n", ("a", "b")),
         ("ANSWER:\nwrong\nno, wait\nAnswer:\nright", ("right",)),
         ("ANSWER:\n", ()),
-        ("ANSWER:\n- 3", ("- 3",)),
+        ("ANSWER:\n- 3", ("3",)),
     ],
 )
 def test_a_message_ends_with_its_answer(text: str, items: tuple[str, ...]) -> None:

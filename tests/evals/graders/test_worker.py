@@ -53,7 +53,9 @@ def test_a_process_that_dies_is_an_error_and_is_replaced(workers: Workers) -> No
 
 
 def test_a_call_is_limited_in_time_and_memory(workers: Workers) -> None:
-    with pytest.raises(WorkerEndedError, match=r"ended with status -14\. It took more than 600 s"):
+    with pytest.raises(WorkerEndedError, match=r"ended with status -27\. It took more than 600 s of processor time"):
+        workers.call(signal.raise_signal, signal.SIGPROF)
+    with pytest.raises(WorkerEndedError, match=r"ended with status -14\. It took more than 1800 s"):
         workers.call(signal.raise_signal, signal.SIGALRM)
     with pytest.raises(RuntimeError, match="bytearray needs more than 8 GiB of memory"):
         workers.call(bytearray, 9 * 1024**3)
