@@ -23,6 +23,9 @@ from trace2skill.simulation.scales import Scale
 from trace2skill.simulation.scripts import LOOK, check_command, render, solve_command
 from trace2skill.simulation.world import Knowledge, Prompt, knowledge, read_prompt
 
+AGENT = "agent"
+"""The role, in every decision of the agent's."""
+
 MAX_COMMAND = 90_000
 """Longer commands do not fit into one argument of a process; such a task is beyond the agent."""
 
@@ -67,7 +70,7 @@ async def act(
     if prompt is None or "bash" not in offered:
         return finish(offered, "This is no task that the stand-in model knows how to work on.")
     known = await anyio.to_thread.run_sync(functools.partial(knowledge, prompt, folders))
-    dice = Dice((seed, scale.name, prompt.case_key))
+    dice = Dice(seed=seed, scale=scale.name, role=AGENT, case=prompt.case_key)
     return next_turn(messages, offered, Actor(prompt=prompt, known=known, dice=dice, scale=scale))
 
 
@@ -102,8 +105,8 @@ class Actor:
         ]
 
     def reads(self, link: str) -> bool:
-        """Whether it opens a reference."""
-        return self.dice.happens(self.scale.reads_reference, "reads", link)
+        """Whether it opens a reference, wherever the skill's folder lies."""
+        return self.dice.happens(self.scale.reads_reference, "reads", PurePosixPath(link).name)
 
     def verifies(self, teaching: Teaching) -> bool:
         """Whether it reads its result back."""

@@ -16,13 +16,17 @@ from inspect_ai.tool import ToolInfo
 from trace2skill.simulation import replies
 from trace2skill.simulation.answers.analyst import analyse_question, faulty_habits, shown_habits
 from trace2skill.simulation.answers.asked import read_asked
-from trace2skill.simulation.chance import Dice, digest
+from trace2skill.simulation.chance import Dice
 from trace2skill.simulation.defects import DEFECTS, repair_command, signs_of_defects
+from trace2skill.simulation.evidence import case_key, own_words, quoted_prompt
 from trace2skill.simulation.habits import SPREADSHEET, VERIFY, habits
 from trace2skill.simulation.lessons import MAX_LESSONS, lessons_on, misconceptions
 from trace2skill.simulation.scales import Scale
 from trace2skill.simulation.scripts import INSPECT_ATTEMPT, render
-from trace2skill.simulation.world import read_prompt
+
+ERROR_ANALYST = "error analyst"
+SINGLE_CALL_ANALYST = "error analyst in a single call"
+SUCCESS_ANALYST = "success analyst"
 
 MAX_ATTEMPTS = 3
 FIX = "fix.py"
@@ -31,8 +35,6 @@ ATTEMPT = "attempt/solve.py"
 OBVIOUS = 0.3
 """How much less often a success analyst reports what nearly every run shows."""
 
-_TASK = re.compile(r"<task>\n(.*?)\n</task>", re.DOTALL)
-_TRANSCRIPT = re.compile(r"<transcript>\n(.*)\n</transcript>", re.DOTALL)
 _LOAD = "wb = openpyxl.load_workbook(INPUT)"
 _FORMULA = re.compile(r"""['"]=[A-Z@({+$-]""")
 _RECALCULATE = """
@@ -72,11 +74,10 @@ def analyse_failure(
     """The error analyst's next turn."""
     given = replies.given_text(messages)
     done = replies.commands_with_results(messages)
-    dice = Dice((seed, scale.name, "error analyst", digest(given)))
+    dice = Dice(seed=seed, scale=scale.name, role=ERROR_ANALYST, case=case_key(given))
     if asked := read_asked(given):
-        return analyse_question(asked, messages, tools, scale, seed)
-    task = _TASK.search(given)
-    prompt = read_prompt(task.group(1)) if task else None
+        return analyse_question(asked, messages, tools, scale, dice)
+    prompt = quoted_prompt(given)
     output = prompt.output if prompt else ""
     if not done:
         return replies.bash(
@@ -152,12 +153,11 @@ def _submit(hypothesis: Hypothesis, dice: Dice, adds_quirk: float) -> ChatMessag
 def report_failure(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant:
     """The error analysis in a single call: what the transcript seems to show. Nothing proves it."""
     given = replies.given_text(messages)
-    found = _TRANSCRIPT.search(given)
-    transcript = found.group(1) if found else ""
-    dice = Dice((seed, scale.name, "error analyst in a single call", digest(given)))
+    written = own_words(given)
+    dice = Dice(seed=seed, scale=scale.name, role=SINGLE_CALL_ANALYST, case=case_key(given))
     asked = read_asked(given)
     domain = asked.domain if asked else SPREADSHEET
-    slugs = faulty_habits(transcript, domain) if asked else list(signs_of_defects(transcript))
+    slugs = faulty_habits(written, domain) if asked else list(signs_of_defects(written))
     if not slugs or dice.happens(scale.guesses, "guesses"):
         lessons = [dice.pick(misconceptions(domain), "misconception")]
     else:
@@ -169,12 +169,11 @@ def report_failure(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> 
 def report_success(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant:
     """The success analyst's report: habits that it recognises in the transcript."""
     given = replies.given_text(messages)
-    found = _TRANSCRIPT.search(given)
-    transcript = found.group(1) if found else ""
-    dice = Dice((seed, scale.name, "success analyst", digest(given)))
+    written = own_words(given)
+    dice = Dice(seed=seed, scale=scale.name, role=SUCCESS_ANALYST, case=case_key(given))
     asked = read_asked(given)
     domain = asked.domain if asked else SPREADSHEET
-    shown = shown_habits(transcript, domain) if asked else _shown(transcript)
+    shown = shown_habits(written, domain) if asked else _shown(written)
     seen = [slug for slug, rate in shown.items() if dice.happens(scale.sees_habit * rate, "sees", slug)]
     chosen = dice.order(seen, "order")[:MAX_LESSONS]
     steps = ", ".join(habits(domain)[slug].section.lower() for slug in chosen) or "the usual steps"
@@ -185,14 +184,14 @@ def report_success(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> 
     return replies.structured(report)
 
 
-def _shown(transcript: str) -> dict[str, float]:
-    """Habits that a transcript shows, with how remarkable each is."""
-    faulty = signs_of_defects(transcript)
+def _shown(written: str) -> dict[str, float]:
+    """Habits that an agent's code shows, with how remarkable each is."""
+    faulty = signs_of_defects(written)
     shown = {
         slug: OBVIOUS if slug == "preserve" else 1.0
         for slug, defect in DEFECTS.items()
-        if defect.shown and defect.shown in transcript and slug not in faulty
+        if defect.shown and defect.shown in written and slug not in faulty
     }
-    if _READ_BACK.search(transcript):
+    if _READ_BACK.search(written):
         shown[VERIFY] = 1.0
     return shown

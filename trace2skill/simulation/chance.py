@@ -1,8 +1,8 @@
-"""Random decisions of the stand-in model: uniform numbers hashed from what the decision is about.
+"""Random decisions of the stand-in model: uniform numbers hashed from seed, scale, role, case and what is decided.
 
-There is no generator with a state, so a decision depends neither on the order nor on the time of the calls:
-a resumed run repeats it, and two conditions that compare the same number with different probabilities share
-their luck (common random numbers).
+There is no generator with a state, so a decision depends neither on the order nor on the time of the calls: a resumed
+run repeats it, and two conditions that compare the same number with different probabilities share their luck (common
+random numbers). Nor does it depend on any text that happens to stand in a prompt: another machine repeats it as well.
 """
 
 import hashlib
@@ -13,19 +13,25 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dice:
     """Source of the decisions of one actor about one case.
 
     Attributes:
-        parts: What makes the case: seed, scale and a key of the task.
+        seed: Seed of the model, and that of the call.
+        scale: Name of the model's scale.
+        role: What the actor is.
+        case: Key of what it works on: a task, or the ids of the edits of a merge.
     """
 
-    parts: tuple[str, ...]
+    seed: str
+    scale: str
+    role: str
+    case: str
 
     def uniform(self, *what: object) -> float:
         """The number in [0, 1) that belongs to one decision."""
-        text = "\x1f".join([*self.parts, *map(str, what)])
+        text = "\x1f".join([self.seed, self.scale, self.role, self.case, *map(str, what)])
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
 
     def happens(self, probability: float, *what: object) -> bool:

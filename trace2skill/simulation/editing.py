@@ -9,11 +9,13 @@ from inspect_ai.model import ChatMessage, ChatMessageAssistant
 
 from trace2skill.simulation import replies
 from trace2skill.simulation.answers.asked import read_asked
-from trace2skill.simulation.chance import Dice, digest
+from trace2skill.simulation.chance import Dice
+from trace2skill.simulation.evidence import case_key
 from trace2skill.simulation.habits import SPREADSHEET, Habit, habits, read_teaching
 from trace2skill.simulation.lessons import main_habit
 from trace2skill.simulation.scales import Scale
 
+EDITOR = "editor"
 SKILL_MD = "SKILL.md"
 INSERTS = 0.12
 """Share of edits that stand right after an existing line instead of at a section's end."""
@@ -32,7 +34,7 @@ def propose_edits(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> C
     given = replies.given_text(messages)
     skill = "\n".join(_SKILL.findall(given))
     sections = skill_sections(_found(_OUTLINE, question))
-    dice = Dice((seed, scale.name, "editor", digest(given.split("<lessons>")[0])))
+    dice = Dice(seed=seed, scale=scale.name, role=EDITOR, case=case_key(given))
     asked = read_asked(given)
     domain = asked.domain if asked else SPREADSHEET
     known = read_teaching(skill, domain=domain).taught

@@ -33,7 +33,7 @@ def merge(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessa
     """The merger's answer: edits on the same habit become one, contradictions and some one-offs are dropped."""
     question = _question(messages, "<edits>")
     rows = _rows(question, "edits")
-    dice = Dice((seed, scale.name, "merger", digest(question)))
+    dice = _dice("merger", rows, scale, seed)
     groups = group_edits(rows)
     taught = {name: _support(members) for (kind, name), members in groups.items() if kind == "habit"}
     denied = {name: _support(members) for (kind, name), members in groups.items() if kind == "against"}
@@ -65,10 +65,11 @@ def resolve(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMes
     """The resolver's answer: additions move to the end of a section, what cannot move is dropped."""
     question = _question(messages, "<conflicting>")
     domain = domain_of(row["content"] for block in ("kept", "conflicting") for row in _rows(question, block))
+    conflicting = _rows(question, "conflicting")
     kept = {main_habit(row["content"], domain) for row in _rows(question, "kept")} - {None}
     sections = _HEADING.findall(question)
     edits, dropped = [], []
-    for row in _rows(question, "conflicting"):
+    for row in conflicting:
         slug = main_habit(row["content"], domain)
         section = fitting_section(habits(domain).get(slug or ""), sections) or (sections[-1] if sections else None)
         if slug in kept:
@@ -80,7 +81,7 @@ def resolve(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMes
             moved = {**row, "op": "append_to_section", "target": section, "old": "", "content": body}
             edits.append({"ids": [row["id"]], **_text(moved)})
     answer = {"reasoning": "Moved what could be moved.", "edits": edits, "dropped": dropped}
-    return _answer(answer, messages, scale, Dice((seed, scale.name, "resolver", digest(question))))
+    return _answer(answer, messages, scale, _dice("resolver", conflicting, scale, seed))
 
 
 def group_edits(rows: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
@@ -156,8 +157,14 @@ def _question(messages: Sequence[ChatMessage], block: str) -> str:
 
 
 def _rows(question: str, block: str) -> list[Row]:
+    """The edits of a block, in the order of their ids."""
     found = re.findall(_BLOCK.format(block), question, re.DOTALL)
-    return [json.loads(line) for line in (found[-1] if found else "").splitlines() if line.strip()]
+    rows: list[Row] = [json.loads(line) for line in (found[-1] if found else "").splitlines() if line.strip()]
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def _dice(role: str, rows: Sequence[Row], scale: Scale, seed: str) -> Dice:
+    return Dice(seed=seed, scale=scale.name, role=role, case=digest("\n".join(sorted(row["id"] for row in rows))))
 
 
 def _text(row: Row) -> Row:

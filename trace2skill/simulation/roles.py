@@ -1,7 +1,9 @@
 """Which role the stand-in model plays: told from the tools, schema and prompt that it is given, and nothing else."""
 
 import json
+import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, GenerateConfig
@@ -9,16 +11,24 @@ from inspect_ai.tool import ToolInfo
 
 from trace2skill.simulation import replies
 from trace2skill.simulation.agent import act
-from trace2skill.simulation.analyst import analyse_failure, report_failure, report_success
+from trace2skill.simulation.analyst import (
+    SINGLE_CALL_ANALYST,
+    SUCCESS_ANALYST,
+    analyse_failure,
+    report_failure,
+    report_success,
+)
 from trace2skill.simulation.answers.agent import answer
 from trace2skill.simulation.answers.asked import read_asked
-from trace2skill.simulation.chance import Dice, digest
+from trace2skill.simulation.chance import Dice
 from trace2skill.simulation.drafting import draft
-from trace2skill.simulation.editing import propose_edits
+from trace2skill.simulation.editing import EDITOR, propose_edits
+from trace2skill.simulation.evidence import case_key
 from trace2skill.simulation.merger import merge, resolve
 from trace2skill.simulation.scales import Scale
 
-REPAIR_REQUEST = "That output cannot be used"
+FIRST_QUESTION = re.compile(r"<(?:transcript|lessons)>\n")
+"""Tells a question that is put for the first time from a request to repair the answer."""
 
 
 async def reply(
@@ -31,16 +41,16 @@ async def reply(
 ) -> ChatMessageAssistant:
     """The next message of the role that the input calls for."""
     schema = config.response_schema.name if config.response_schema else ""
-    question = replies.last_user_text(messages)
+    broken = partial(_sometimes_broken, messages=messages, scale=scale, seed=seed)
     match schema:
         case "success_report":
-            return _sometimes_broken(report_success(messages, scale, seed), question, scale, seed)
+            return broken(report_success(messages, scale, seed), SUCCESS_ANALYST)
         case "error_report":
-            return _sometimes_broken(report_failure(messages, scale, seed), question, scale, seed)
+            return broken(report_failure(messages, scale, seed), SINGLE_CALL_ANALYST)
         case "skill_draft":
             return draft(messages)
         case "patch":
-            return _sometimes_broken(propose_edits(messages, scale, seed), question, scale, seed)
+            return broken(propose_edits(messages, scale, seed), EDITOR)
         case "merge_result" if "<conflicting>" in replies.given_text(messages):
             return resolve(messages, scale, seed)
         case "merge_result":
@@ -57,10 +67,13 @@ def question_text(messages: Sequence[ChatMessage]) -> str:
     return next((message.text for message in messages if message.role == "user"), "")
 
 
-def _sometimes_broken(message: ChatMessageAssistant, question: str, scale: Scale, seed: str) -> ChatMessageAssistant:
+def _sometimes_broken(
+    message: ChatMessageAssistant, role: str, *, messages: Sequence[ChatMessage], scale: Scale, seed: str
+) -> ChatMessageAssistant:
     """The reply, or by chance one whose JSON breaks off; when told so, the model repeats it in full."""
-    dice = Dice((seed, scale.name, "output", digest(question)))
-    if question.startswith(REPAIR_REQUEST) or not dice.happens(scale.malforms, "breaks off"):
+    dice = Dice(seed=seed, scale=scale.name, role=role, case=case_key(replies.given_text(messages)))
+    first = FIRST_QUESTION.search(replies.last_user_text(messages))
+    if not first or not dice.happens(scale.malforms, "breaks off"):
         return message
     text = json.dumps(json.loads(message.text))
     return ChatMessageAssistant(content=text[: len(text) * 2 // 3])

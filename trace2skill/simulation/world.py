@@ -80,9 +80,13 @@ def read_prompt(text: str) -> Prompt | None:
         key=task_key(fields["instruction"], fields["answer_position"]),
         instruction=fields["instruction"],
         answer_position=fields["answer_position"],
-        input=fields["spreadsheet_path"].strip(),
-        output=fields["output_path"].strip(),
+        input=_first_line(fields["spreadsheet_path"]),
+        output=_first_line(fields["output_path"]),
     )
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0].strip()
 
 
 def task_key(instruction: str, answer_position: str) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 from evals.graders.spreadsheetbench import Comparison, compare_workbooks
 from evals.spreadsheet import find_workbook, load_dataset
 from trace2skill.data.places import bundled
+from trace2skill.simulation.chance import Dice
 from trace2skill.simulation.scripts import solve_command
 from trace2skill.simulation.world import Knowledge, Prompt, knowledge, read_prompt
 
@@ -20,6 +21,10 @@ PROMPTS = {str(sample.id): sample.input for sample in load_dataset(FOLDER, "all"
 RECORDS = {str(record["id"]): record for record in json.loads((FOLDER / "dataset.json").read_text())}
 
 _HEREDOC = re.compile(r"<<'PYTHON'\n(.*?)\nPYTHON$", re.DOTALL | re.MULTILINE)
+
+
+def dice(seed: int, scale: str = "small", case: str = "") -> Dice:
+    return Dice(seed=str(seed), scale=scale, role="tested", case=case)
 
 
 def task_text(task_id: str) -> str:

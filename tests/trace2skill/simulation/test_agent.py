@@ -6,10 +6,9 @@ import pytest
 from inspect_ai.model import ChatMessage, ChatMessageSystem, ChatMessageTool, ChatMessageUser, GenerateConfig
 from inspect_ai.tool import ToolInfo, ToolParams
 
-from tests.trace2skill.simulation.sample import FOLDER, RECORDS, task, task_text
+from tests.trace2skill.simulation.sample import FOLDER, RECORDS, dice, task, task_text
 from trace2skill.errors import DataError, Trace2SkillError
 from trace2skill.simulation.agent import Actor
-from trace2skill.simulation.chance import Dice
 from trace2skill.simulation.habits import Teaching, habits, read_teaching
 from trace2skill.simulation.provider import SimulatedModel
 from trace2skill.simulation.scales import SCALES
@@ -24,7 +23,7 @@ def omissions(scale: str, teaching: Teaching, seeds: int = 3) -> int:
     total = 0
     for task_id, seed in itertools.product(RECORDS, range(seeds)):
         prompt, known = task(task_id)
-        actor = Actor(prompt=prompt, known=known, dice=Dice((str(seed), scale, prompt.key)), scale=SCALES[scale])
+        actor = Actor(prompt=prompt, known=known, dice=dice(seed, scale, prompt.key), scale=SCALES[scale])
         total += len(actor.omitted(teaching))
     return total
 
@@ -39,7 +38,7 @@ def test_teaching_and_scale_lower_omissions() -> None:
 def test_what_is_taught_is_never_omitted_more() -> None:
     prompt, known = task("9041")
     for seed in range(50):
-        actor = Actor(prompt=prompt, known=known, dice=Dice((str(seed),)), scale=SCALES["small"])
+        actor = Actor(prompt=prompt, known=known, dice=dice(seed), scale=SCALES["small"])
         assert set(actor.omitted(EVERYTHING)) <= set(actor.omitted(NOTHING)) <= set(actor.needed())
         assert set(actor.needed()) <= set(known.habits)
 

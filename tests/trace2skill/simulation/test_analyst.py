@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from inspect_ai.model import ChatMessage, ChatMessageTool, ChatMessageUser
 
-from tests.trace2skill.simulation.sample import place_input, script, shell, task_text, verdict
+from tests.trace2skill.simulation.sample import dice, place_input, script, shell, task_text, verdict
 from trace2skill.simulation.analyst import analyse_failure, report_success, suspect
-from trace2skill.simulation.chance import Dice
 from trace2skill.simulation.lessons import main_habit
 from trace2skill.simulation.scales import SCALES
 
@@ -61,7 +60,7 @@ def test_without_a_visible_defect_nothing_is_claimed(tmp_path: Path) -> None:
 
 def test_some_analysts_suspect_the_wrong_line_first() -> None:
     code = script("905-2", ("bottom_up",), ("bottom_up",))
-    first = [suspect(code, SCALES["small"], Dice((str(seed),)))[0].slugs for seed in range(100)]
+    first = [suspect(code, SCALES["small"], dice(seed))[0].slugs for seed in range(100)]
     assert 10 <= sum(slugs != ("bottom_up",) for slugs in first) <= 40
 
 

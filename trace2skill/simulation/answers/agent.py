@@ -5,14 +5,14 @@ Without tools it answers in one message. With a sandbox it looks, reads referenc
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
 from inspect_ai.model import ChatMessage, ChatMessageAssistant
 from inspect_ai.tool import ToolInfo
 
 from trace2skill.simulation import replies
-from trace2skill.simulation.agent import GivenSkill, finish, given_skill, load_skill, unread_references
+from trace2skill.simulation.agent import AGENT, GivenSkill, finish, given_skill, load_skill, unread_references
 from trace2skill.simulation.answers import code
 from trace2skill.simulation.answers.asked import Asked
 from trace2skill.simulation.answers.pages import study_page
@@ -68,8 +68,8 @@ class Actor:
         return case.misread() if self.dice.happens(self.scale.misreads, "misreads") else case
 
     def reads(self, link: str) -> bool:
-        """Whether it opens a reference."""
-        return self.dice.happens(self.scale.reads_reference, "reads", link)
+        """Whether it opens a reference, wherever the skill's folder lies."""
+        return self.dice.happens(self.scale.reads_reference, "reads", PurePosixPath(link).name)
 
 
 def study(asked: Asked, folders: Sequence[Path]) -> Case | None:
@@ -90,7 +90,8 @@ async def answer(
     case = await anyio.to_thread.run_sync(study, asked, folders)
     if case is None:
         return finish(offered, UNKNOWN)
-    actor = Actor(asked=asked, case=case, dice=Dice((seed, scale.name, asked.key)), scale=scale)
+    dice = Dice(seed=seed, scale=scale.name, role=AGENT, case=asked.key)
+    actor = Actor(asked=asked, case=case, dice=dice, scale=scale)
     if "bash" not in offered:
         omitted = actor.omitted(_teaching(given_skill(messages), asked.domain))
         return ChatMessageAssistant(content=write(actor.hinge(), omitted))

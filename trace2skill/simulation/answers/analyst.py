@@ -15,7 +15,7 @@ from trace2skill.simulation.answers import code
 from trace2skill.simulation.answers.asked import Asked
 from trace2skill.simulation.answers.wordings import WORDINGS
 from trace2skill.simulation.answers.working import read_working
-from trace2skill.simulation.chance import Dice, digest
+from trace2skill.simulation.chance import Dice
 from trace2skill.simulation.defects import repair_command
 from trace2skill.simulation.lessons import lessons_on
 from trace2skill.simulation.scales import Scale
@@ -41,12 +41,11 @@ class Suspicion:
 
 
 def analyse_question(
-    asked: Asked, messages: Sequence[ChatMessage], tools: Sequence[ToolInfo], scale: Scale, seed: str
+    asked: Asked, messages: Sequence[ChatMessage], tools: Sequence[ToolInfo], scale: Scale, dice: Dice
 ) -> ChatMessageAssistant:
     """The error analyst's next turn."""
     given = replies.given_text(messages)
     done = replies.commands_with_results(messages)
-    dice = Dice((seed, scale.name, "error analyst", digest(given)))
     scripted = any(tool.name == "check_fix" for tool in tools)
     if scripted and not done:
         return replies.bash("I look at the script of the attempt.", SHOW)

@@ -10,11 +10,11 @@ from inspect_ai.model import ChatMessage, ChatMessageSystem, ChatMessageTool, Ch
 from inspect_ai.tool import ToolInfo, ToolParams
 
 from tests.trace2skill.simulation.answers.sample import EVERY, SAMPLES, known, passes, prompt
+from tests.trace2skill.simulation.sample import dice
 from trace2skill.simulation.analyst import report_success
 from trace2skill.simulation.answers.agent import Actor
 from trace2skill.simulation.answers.analyst import analyse_question
 from trace2skill.simulation.answers.working import write
-from trace2skill.simulation.chance import Dice
 from trace2skill.simulation.habits import MATH, VISIONQA, WIKITQ, Teaching, habits, read_teaching
 from trace2skill.simulation.lessons import main_habit
 from trace2skill.simulation.provider import SimulatedModel
@@ -34,7 +34,7 @@ def test_teaching_and_scale_lower_omissions(domain: str) -> None:
     for scale in SCALES:
         for name, teaching in {"nothing": read_teaching("", domain=domain), "all": taught(domain)}.items():
             actors = [
-                Actor(asked=asked, case=case, dice=Dice((str(seed), asked.key)), scale=SCALES[scale])
+                Actor(asked=asked, case=case, dice=dice(seed, scale, asked.key), scale=SCALES[scale])
                 for asked, case in map(known, SAMPLES[domain])
                 for seed in range(5)
             ]
@@ -70,7 +70,7 @@ async def test_an_unknown_question_is_left_alone() -> None:
         assert "I do not know" in await reply(unknown)
 
 
-def analyse(domain: str, sample: Sample, message: str, seed: str) -> tuple[dict[str, Any], list[str]]:
+def analyse(domain: str, sample: Sample, message: str, seed: int) -> tuple[dict[str, Any], list[str]]:
     """Let the analyst work until it submits; returns its submission and the verdicts it saw."""
     transcript = f"--- 1. user ---\n{prompt(sample)}\n\n--- 2. assistant ---\n{message}"
     given = f"<task>\n{prompt(sample)}\n</task>\n<transcript>\n{transcript}\n</transcript>"
@@ -78,7 +78,7 @@ def analyse(domain: str, sample: Sample, message: str, seed: str) -> tuple[dict[
     asked, _ = known(sample)
     verdicts: list[str] = []
     for _ in range(6):
-        answer = analyse_question(asked, messages, ANALYST, SCALES["small"], seed)
+        answer = analyse_question(asked, messages, ANALYST, SCALES["small"], dice(seed, case=asked.key))
         (call,) = answer.tool_calls or []
         if call.function == "submit":
             return call.arguments, verdicts
@@ -93,7 +93,7 @@ def test_the_error_analyst_proves_what_it_learns(domain: str) -> None:
     for sample in SAMPLES[domain]:
         for slug in known(sample)[1].habits:
             message = write(known(sample)[1].about([slug]), [slug])
-            submission, verdicts = analyse(domain, sample, message, seed="1")
+            submission, verdicts = analyse(domain, sample, message, seed=1)
             assert len(verdicts) <= 3
             if not verdicts:
                 outcomes["unproved"] += 1
@@ -107,7 +107,7 @@ def test_the_error_analyst_proves_what_it_learns(domain: str) -> None:
 
 def test_without_a_visible_fault_nothing_is_claimed() -> None:
     for domain, sample in EVERY[::10]:
-        submission, verdicts = analyse(domain, sample, write(known(sample)[1].misread(), ()), seed="1")
+        submission, verdicts = analyse(domain, sample, write(known(sample)[1].misread(), ()), seed=1)
         assert (submission["answer"], submission["lessons"], verdicts) == ("", [], [])
 
 
