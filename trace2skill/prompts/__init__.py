@@ -3,6 +3,7 @@
 In: the values that a role's prompt has places for. Out: its text. A folder of the user's may replace any of them.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -19,6 +20,10 @@ Role = Literal[
 ]
 """`error_analyst_answer` is for tasks without a sandbox, `error_llm` for error analysis in a single call, `patch` for
 the last turn of all analysts, and `draft` for a skill without trajectories."""
+
+_CLOSING = re.compile(
+    r"</\s*(task|transcript|verdict|skill|lessons|outline|file|edits|kept|conflicting|domain)\s*>", re.IGNORECASE
+)
 
 _ENVIRONMENT = Environment(
     undefined=StrictUndefined,
@@ -44,12 +49,12 @@ class Prompts:
         return files(__name__).joinpath(f"{role}.md").read_text(encoding="utf-8")
 
     def render(self, role: Role, **values: object) -> str:
-        """A role's prompt with its placeholders filled.
+        """A role's prompt with its placeholders filled. No value can end the block that it stands in.
 
         Raises:
             jinja2.UndefinedError: A placeholder has no value.
         """
-        return _template(self.source(role)).render(**values)
+        return _template(self.source(role)).render(**{name: _inside(value) for name, value in values.items()})
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of each template, for the run's record."""
@@ -96,6 +101,15 @@ def load_prompts(folder: Path | None) -> Prompts:
 @lru_cache(maxsize=32)
 def _template(source: str) -> Template:
     return _ENVIRONMENT.from_string(source)
+
+
+def _inside(value: object) -> object:
+    """A value whose texts hold none of the closing tags of prompts."""
+    if isinstance(value, str):
+        return _CLOSING.sub(r"<\\/\1>", value)
+    if isinstance(value, dict):
+        return {key: _inside(item) for key, item in value.items()}
+    return [_inside(item) for item in value] if isinstance(value, list) else value
 
 
 def _placeholders(source: str) -> set[str]:
