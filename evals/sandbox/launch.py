@@ -16,11 +16,11 @@ A command runs as `env -i sh bwrap setpriv prlimit COMMAND`, each link with one 
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from evals.sandbox.interpreter import PYTHON, python_environment
 from evals.sandbox.limits import BubblewrapLimits, is_root, limit_options
 from evals.sandbox.mounts import HOME, USER, SampleFolder, mount_arguments
 from trace2skill.errors import Trace2SkillError
@@ -113,7 +113,7 @@ def sandbox_environment() -> dict[str, str]:
     side anyway, and each further thread reserves memory. Hashes of strings are fixed for the same reason.
     """
     return {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{PYTHON}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": HOME,
         "USER": USER,
         "LOGNAME": USER,
@@ -122,6 +122,7 @@ def sandbox_environment() -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
+        **python_environment(),
     }
 
 

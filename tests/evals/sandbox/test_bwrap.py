@@ -1,6 +1,7 @@
 """The bubblewrap sandbox by what code inside it can and cannot do, with real processes."""
 
 import asyncio
+import re
 import shutil
 import socket
 import sys
@@ -91,10 +92,9 @@ async def test_files_of_the_host_are_invisible(box: BubblewrapSandbox, tmp_path:
     assert secret.exists()
     result = await box.exec(["ls", "-d", *map(str, hidden)])
     assert result.stdout == ""
-    prefixes = [Path(name).resolve() for name in (sys.prefix, sys.base_prefix)] + [Path(sys.prefix)]
-    allowed = {path.relative_to(Path.home()).parts[0] for path in prefixes if path.is_relative_to(Path.home())}
-    result = await box.exec(["ls", "-A", str(Path.home())])
-    assert set(result.stdout.split()) <= allowed
+    for folder in (Path.home(), Path(sys.prefix), Path(sys.base_prefix) / "lib"):
+        result = await box.exec(["ls", "-A", str(folder)])
+        assert result.stdout == "" or folder.is_relative_to("/usr")
 
 
 async def test_secrets_in_the_environment_stay_outside(box: BubblewrapSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,14 +124,46 @@ async def test_only_the_samples_folders_are_writable(box: BubblewrapSandbox) -> 
     assert not result.success
 
 
-async def test_the_harness_python_runs_inside(box: BubblewrapSandbox) -> None:
-    import openpyxl
+async def test_the_promised_libraries_run_inside(box: BubblewrapSandbox) -> None:
     import pandas as pd
 
     found = await python(box, "import openpyxl, pandas; print(openpyxl.__file__, pandas.__version__)")
-    assert found == f"{openpyxl.__file__} {pd.__version__}"
+    file, version = found.split()
+    assert re.fullmatch(r"/opt/python/.*/openpyxl/__init__\.py", file)
+    assert version == pd.__version__
     login = await box.exec(["bash", "--login", "-c", "python3 -c 'import openpyxl' && pwd && echo $HOME"])
     assert login.stdout == "/workspace\n/home/sandbox\n"
+
+
+async def test_nothing_but_the_promised_libraries_is_there(box: BubblewrapSandbox) -> None:
+    code = """
+import importlib.metadata, site, sys
+print(sys.prefix, sys.base_prefix, sys.executable)
+print(*sorted(found.name.lower() for found in importlib.metadata.distributions()))
+"""
+    prefixes, names = (await python(box, code)).splitlines()
+    assert prefixes == "/opt/python /opt/python /opt/python/bin/python3"
+    assert names.split() == sorted(["et_xmlfile", "numpy", "openpyxl", "pandas", "pillow", "python-dateutil", "six"])
+    result = await box.exec(["sh", "-c", "find / -name '*_golden.xlsx' -o -path /proc -prune -o -name '*trace2skill*'"])
+    assert set(result.stdout.split()) <= {"/proc"}
+    system = await box.exec(["sh", "-c", "find /usr/lib*/python*/*-packages -mindepth 1"])
+    assert system.stdout == ""
+
+
+async def test_host_paths_stay_out_of_tracebacks(box: BubblewrapSandbox) -> None:
+    code = """
+import json, openpyxl, pandas, sysconfig, traceback
+for fail in (lambda: json.loads("{"), lambda: openpyxl.load_workbook("no.xlsx"), lambda: pandas.DataFrame()["a"]):
+    try:
+        fail()
+    except Exception:
+        traceback.print_exc()
+print(sysconfig.get_config_vars())
+"""
+    found = await python(box, code)
+    assert len(re.findall(r'File "/opt/python/\S+/(?:json|openpyxl|pandas)/', found)) > 5
+    hidden = [str(REPOSITORY), str(Path.home()), sys.prefix] + [sys.base_prefix] * (sys.base_prefix != "/usr")
+    assert [path for path in hidden if path in found] == []
 
 
 async def test_no_capability_is_left(box: BubblewrapSandbox) -> None:
