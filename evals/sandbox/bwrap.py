@@ -14,7 +14,9 @@ A harness that was killed leaves its folders behind; `inspect sandbox cleanup bw
 """
 
 import errno
+import logging
 import posixpath
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import anyio.to_thread
@@ -37,6 +39,8 @@ from evals.sandbox.probe import require_bwrap
 from trace2skill.errors import Trace2SkillError
 
 __all__ = ["BubblewrapLimits", "BubblewrapSandbox"]
+
+_log = logging.getLogger(__name__)
 
 _FILE_SECONDS = 120
 _MESSAGE_BYTES = 10_000
@@ -112,7 +116,7 @@ class BubblewrapSandbox(SandboxEnvironment):
         for environment in environments.values():
             folder = environment.as_type(BubblewrapSandbox)._launcher.folder
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(remove_folder, folder.path)
+                await anyio.to_thread.run_sync(_remove, folder.path)
             _uids_in_use.discard(folder.uid)
 
     @classmethod
@@ -232,6 +236,14 @@ class BubblewrapSandbox(SandboxEnvironment):
         if not started and not reason.startswith(_NO_WORKING_FOLDER):
             raise SandboxUnavailableError(f"sandbox=bwrap could not start: {reason or result.returncode}")
         return result
+
+
+def _remove(path: Path) -> None:
+    """Removes a sample's folder; the sample's score does not depend on whether that works."""
+    try:
+        remove_folder(path)
+    except OSError as error:
+        _log.warning("sandbox=bwrap could not remove %s: %s. `inspect sandbox cleanup bwrap` tries again.", path, error)
 
 
 def _limits(config: SandboxEnvironmentConfigType | None) -> BubblewrapLimits:

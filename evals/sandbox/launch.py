@@ -23,6 +23,7 @@ from uuid import uuid4
 from evals.sandbox.interpreter import PYTHON, python_environment
 from evals.sandbox.limits import BubblewrapLimits, is_root, limit_options
 from evals.sandbox.mounts import HOME, USER, SampleFolder, mount_arguments
+from evals.sandbox.seccomp import filter_program
 from trace2skill.errors import Trace2SkillError
 
 __all__ = ["FIRST_UID", "LAST_UID", "SYSTEM_PATH", "Launcher", "sandbox_environment", "was_started"]
@@ -36,8 +37,8 @@ SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 _NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
 _START = """
-bwrap=$1 options=$2 status=$3; shift 3
-exec "$bwrap" --args 3 --json-status-fd 4 "$@" 3<"$options" 4>"$status"
+bwrap=$1 options=$2 status=$3 filter=$4; shift 4
+exec "$bwrap" --args 3 --json-status-fd 4 "$@" 3<"$options" 4>"$status" 5<"$filter"
 """
 
 
@@ -64,6 +65,10 @@ class Launcher:
         else:
             options += ["--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
         options += mount_arguments(self.folder, self.limits.shm_mib)
+        program = filter_program()
+        self._filter.write_bytes(program or b"")
+        if program is not None:
+            options += ["--seccomp", "5"]
         self._options.write_bytes(b"".join(os.fsencode(option) + b"\0" for option in options))
 
     def command(self, cmd: list[str], cwd: str, env: dict[str, str]) -> tuple[list[str], Path]:
@@ -79,7 +84,7 @@ class Launcher:
         """
         status = self.folder.path / f"status-{uuid4().hex}"
         start = [_program("env"), "-i", "/bin/sh", "-c", _START, "sh"]
-        start += [self.bwrap, str(self._options), str(status), "--chdir", cwd]
+        start += [self.bwrap, str(self._options), str(status), str(self._filter), "--chdir", cwd]
         for name, value in {**sandbox_environment(), **env}.items():
             start += ["--setenv", name, value]
         start.append("--")
@@ -93,6 +98,10 @@ class Launcher:
                 "--inh-caps=-all",
             ]
         return [*start, _program("prlimit"), *limit_options(self.limits), "--", *cmd], status
+
+    @property
+    def _filter(self) -> Path:
+        return self.folder.path / "filter"
 
     @property
     def _options(self) -> Path:

@@ -8,7 +8,6 @@ answers of its sample tasks: empty folders cover the places of packages.
 """
 
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterable
@@ -18,6 +17,7 @@ from pathlib import Path
 import evals
 import trace2skill
 from evals.sandbox.interpreter import PYTHON, sandbox_python
+from evals.sandbox.trees import remove_tree
 from trace2skill.errors import Trace2SkillError
 
 __all__ = [
@@ -106,13 +106,8 @@ def create_folder(uid: int | None = None) -> SampleFolder:
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder of a sample, or of all, also what model-written code took its own permissions from."""
-    for parent, names, _ in os.walk(path):
-        for name in names:
-            child = Path(parent, name)
-            if not child.is_symlink():
-                child.chmod(0o700)
-    shutil.rmtree(path)
+    """Removes a folder of a sample, or of all, whatever model-written code left in it."""
+    remove_tree(path)
 
 
 def samples_folder() -> Path:
