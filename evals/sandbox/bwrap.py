@@ -36,6 +36,7 @@ from evals.sandbox.launch import FIRST_UID, LAST_UID, Launcher, was_started
 from evals.sandbox.limits import BubblewrapLimits, is_root
 from evals.sandbox.mounts import USER, WORKSPACE, create_folder, remove_folder, samples_folder
 from evals.sandbox.probe import require_bwrap
+from evals.sandbox.watch import Watch, disk_problem
 from trace2skill.errors import Trace2SkillError
 
 __all__ = ["BubblewrapLimits", "BubblewrapSandbox"]
@@ -219,23 +220,38 @@ class BubblewrapSandbox(SandboxEnvironment):
         Raises:
             SandboxUnavailableError: The sandbox did not start.
         """
-        command, status = self._launcher.command(cmd, posixpath.join(WORKSPACE, cwd) if cwd else WORKSPACE, env or {})
+        launcher = self._launcher
+        full = await anyio.to_thread.run_sync(disk_problem, launcher.folder, launcher.limits)
+        where = posixpath.join(WORKSPACE, cwd) if cwd else WORKSPACE
+        command, status = launcher.command(cmd, where, env or {}, full=full is not None)
+        watch = Watch(status, launcher.folder, launcher.limits, full=full is not None)
         try:
-            result = await subprocess(
-                command,
-                text=False,
-                input=input,
-                cwd="/",
-                output_limit=output_limit,
-                timeout=timeout,
-                concurrency=concurrency,
-            )
+            with watch:
+                result = await subprocess(
+                    command,
+                    text=False,
+                    input=input,
+                    cwd="/",
+                    output_limit=output_limit,
+                    timeout=timeout,
+                    concurrency=concurrency,
+                )
         finally:
             started = was_started(status)
         reason = result.stderr.decode(errors="replace").strip()
         if not started and not reason.startswith(_NO_WORKING_FOLDER):
             raise SandboxUnavailableError(f"sandbox=bwrap could not start: {reason or result.returncode}")
+        return _with_notes(result, full, watch.problem)
+
+
+def _with_notes(result: ExecResult[bytes], full: str | None, ended: str | None) -> ExecResult[bytes]:
+    """The result, with what the sandbox did to the command at the end of its error stream."""
+    notes = [f"sandbox: {full}; until some are deleted, nothing can be written.\n"] if full else []
+    notes += [f"sandbox: the command was ended, because {ended}.\n"] if ended else []
+    if not notes:
         return result
+    stderr = b"".join([result.stderr, *(note.encode() for note in notes)])
+    return ExecResult(result.success and not ended, result.returncode, result.stdout, stderr)
 
 
 def _remove(path: Path) -> None:

@@ -71,13 +71,14 @@ class Launcher:
             options += ["--seccomp", "5"]
         self._options.write_bytes(b"".join(os.fsencode(option) + b"\0" for option in options))
 
-    def command(self, cmd: list[str], cwd: str, env: dict[str, str]) -> tuple[list[str], Path]:
+    def command(self, cmd: list[str], cwd: str, env: dict[str, str], full: bool = False) -> tuple[list[str], Path]:
         """The host command that runs `cmd` in the sandbox, and the file that tells whether it ran.
 
         Args:
             cmd: Command and arguments.
             cwd: Absolute working folder inside.
             env: Variables on top of the sandbox's own.
+            full: Whether the sample's files take all the space they may.
 
         Returns:
             The host command, which wants `/` as its working folder, and the path for `was_started`.
@@ -97,7 +98,7 @@ class Launcher:
                 "--clear-groups",
                 "--inh-caps=-all",
             ]
-        return [*start, _program("prlimit"), *limit_options(self.limits), "--", *cmd], status
+        return [*start, _program("prlimit"), *limit_options(self.limits, full), "--", *cmd], status
 
     @property
     def _filter(self) -> Path:

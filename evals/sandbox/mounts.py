@@ -73,6 +73,11 @@ class SampleFolder:
     path: Path
     uid: int
 
+    @property
+    def writable(self) -> list[Path]:
+        """The folders that the sample may write."""
+        return [self.path / name for name in _WRITABLE]
+
 
 def create_folder(uid: int | None = None) -> SampleFolder:
     """Creates the folders and the small `/etc` of one sample.
