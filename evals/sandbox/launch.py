@@ -4,13 +4,13 @@ A command runs as `env -i sh bwrap setpriv prlimit COMMAND`, each link with one 
 
 * `env -i` empties the environment before anything else starts: the environment that `bwrap` itself was given
   stays readable in the sandbox, in `/proc/1/environ`, whatever it clears later.
-* `sh` opens the file with bubblewrap's options, which keeps host paths out of `ps` inside.
+* `sh` opens the files with bubblewrap's options and filter, which keeps host paths out of `ps` inside.
 * `bwrap` makes the namespaces: mounts, processes, network, IPC, host name, and users where the harness is not
   root. It dies with the harness, and everything inside dies with it.
 * `setpriv`, only where the harness is root, becomes the sample's own unprivileged user. Root without a user
   namespace is the stronger choice: the kernel counts processes per user and never limits root's, and a root
-  that lost its capabilities still owns root's files. (Where a normal user starts the sandbox, code in it
-  cannot make user namespaces of its own; here it can if the host lets its users.)
+  that lost its capabilities still owns root's files. In both cases code cannot make user namespaces of its own:
+  `seccomp` filters those and other system calls.
 * `prlimit` sets the limits.
 """
 
