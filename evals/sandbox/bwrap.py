@@ -14,7 +14,9 @@ A harness that was killed leaves its folders behind; `inspect sandbox cleanup bw
 """
 
 import errno
+import logging
 import posixpath
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import anyio.to_thread
@@ -34,9 +36,12 @@ from evals.sandbox.launch import FIRST_UID, LAST_UID, Launcher, was_started
 from evals.sandbox.limits import BubblewrapLimits, is_root
 from evals.sandbox.mounts import USER, WORKSPACE, create_folder, remove_folder, samples_folder
 from evals.sandbox.probe import require_bwrap
+from evals.sandbox.watch import Watch, disk_problem
 from trace2skill.errors import Trace2SkillError
 
 __all__ = ["BubblewrapLimits", "BubblewrapSandbox"]
+
+_log = logging.getLogger(__name__)
 
 _FILE_SECONDS = 120
 _MESSAGE_BYTES = 10_000
@@ -112,7 +117,7 @@ class BubblewrapSandbox(SandboxEnvironment):
         for environment in environments.values():
             folder = environment.as_type(BubblewrapSandbox)._launcher.folder
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(remove_folder, folder.path)
+                await anyio.to_thread.run_sync(_remove, folder.path)
             _uids_in_use.discard(folder.uid)
 
     @classmethod
@@ -215,23 +220,46 @@ class BubblewrapSandbox(SandboxEnvironment):
         Raises:
             SandboxUnavailableError: The sandbox did not start.
         """
-        command, status = self._launcher.command(cmd, posixpath.join(WORKSPACE, cwd) if cwd else WORKSPACE, env or {})
+        launcher = self._launcher
+        full = await anyio.to_thread.run_sync(disk_problem, launcher.folder, launcher.limits)
+        where = posixpath.join(WORKSPACE, cwd) if cwd else WORKSPACE
+        command, status = launcher.command(cmd, where, env or {}, full=full is not None)
+        watch = Watch(status, launcher.folder, launcher.limits, full=full is not None)
         try:
-            result = await subprocess(
-                command,
-                text=False,
-                input=input,
-                cwd="/",
-                output_limit=output_limit,
-                timeout=timeout,
-                concurrency=concurrency,
-            )
+            with watch:
+                result = await subprocess(
+                    command,
+                    text=False,
+                    input=input,
+                    cwd="/",
+                    output_limit=output_limit,
+                    timeout=timeout,
+                    concurrency=concurrency,
+                )
         finally:
             started = was_started(status)
         reason = result.stderr.decode(errors="replace").strip()
         if not started and not reason.startswith(_NO_WORKING_FOLDER):
             raise SandboxUnavailableError(f"sandbox=bwrap could not start: {reason or result.returncode}")
+        return _with_notes(result, full, watch.problem)
+
+
+def _with_notes(result: ExecResult[bytes], full: str | None, ended: str | None) -> ExecResult[bytes]:
+    """The result, with what the sandbox did to the command at the end of its error stream."""
+    notes = [f"sandbox: {full}; until some are deleted, nothing can be written.\n"] if full else []
+    notes += [f"sandbox: the command was ended, because {ended}.\n"] if ended else []
+    if not notes:
         return result
+    stderr = b"".join([result.stderr, *(note.encode() for note in notes)])
+    return ExecResult(result.success and not ended, result.returncode, result.stdout, stderr)
+
+
+def _remove(path: Path) -> None:
+    """Removes a sample's folder; the sample's score does not depend on whether that works."""
+    try:
+        remove_folder(path)
+    except OSError as error:
+        _log.warning("sandbox=bwrap could not remove %s: %s. `inspect sandbox cleanup bwrap` tries again.", path, error)
 
 
 def _limits(config: SandboxEnvironmentConfigType | None) -> BubblewrapLimits:

@@ -4,25 +4,26 @@ A command runs as `env -i sh bwrap setpriv prlimit COMMAND`, each link with one 
 
 * `env -i` empties the environment before anything else starts: the environment that `bwrap` itself was given
   stays readable in the sandbox, in `/proc/1/environ`, whatever it clears later.
-* `sh` opens the file with bubblewrap's options, which keeps host paths out of `ps` inside.
+* `sh` opens the files with bubblewrap's options and filter, which keeps host paths out of `ps` inside.
 * `bwrap` makes the namespaces: mounts, processes, network, IPC, host name, and users where the harness is not
   root. It dies with the harness, and everything inside dies with it.
 * `setpriv`, only where the harness is root, becomes the sample's own unprivileged user. Root without a user
   namespace is the stronger choice: the kernel counts processes per user and never limits root's, and a root
-  that lost its capabilities still owns root's files. (Where a normal user starts the sandbox, code in it
-  cannot make user namespaces of its own; here it can if the host lets its users.)
+  that lost its capabilities still owns root's files. In both cases code cannot make user namespaces of its own:
+  `seccomp` filters those and other system calls.
 * `prlimit` sets the limits.
 """
 
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from evals.sandbox.interpreter import PYTHON, python_environment
 from evals.sandbox.limits import BubblewrapLimits, is_root, limit_options
 from evals.sandbox.mounts import HOME, USER, SampleFolder, mount_arguments
+from evals.sandbox.seccomp import filter_program
 from trace2skill.errors import Trace2SkillError
 
 __all__ = ["FIRST_UID", "LAST_UID", "SYSTEM_PATH", "Launcher", "sandbox_environment", "was_started"]
@@ -36,8 +37,8 @@ SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 _NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
 _START = """
-bwrap=$1 options=$2 status=$3; shift 3
-exec "$bwrap" --args 3 --json-status-fd 4 "$@" 3<"$options" 4>"$status"
+bwrap=$1 options=$2 status=$3 filter=$4; shift 4
+exec "$bwrap" --args 3 --json-status-fd 4 "$@" 3<"$options" 4>"$status" 5<"$filter"
 """
 
 
@@ -64,22 +65,27 @@ class Launcher:
         else:
             options += ["--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
         options += mount_arguments(self.folder, self.limits.shm_mib)
+        program = filter_program()
+        self._filter.write_bytes(program or b"")
+        if program is not None:
+            options += ["--seccomp", "5"]
         self._options.write_bytes(b"".join(os.fsencode(option) + b"\0" for option in options))
 
-    def command(self, cmd: list[str], cwd: str, env: dict[str, str]) -> tuple[list[str], Path]:
+    def command(self, cmd: list[str], cwd: str, env: dict[str, str], full: bool = False) -> tuple[list[str], Path]:
         """The host command that runs `cmd` in the sandbox, and the file that tells whether it ran.
 
         Args:
             cmd: Command and arguments.
             cwd: Absolute working folder inside.
             env: Variables on top of the sandbox's own.
+            full: Whether the sample's files take all the space they may.
 
         Returns:
             The host command, which wants `/` as its working folder, and the path for `was_started`.
         """
         status = self.folder.path / f"status-{uuid4().hex}"
         start = [_program("env"), "-i", "/bin/sh", "-c", _START, "sh"]
-        start += [self.bwrap, str(self._options), str(status), "--chdir", cwd]
+        start += [self.bwrap, str(self._options), str(status), str(self._filter), "--chdir", cwd]
         for name, value in {**sandbox_environment(), **env}.items():
             start += ["--setenv", name, value]
         start.append("--")
@@ -92,7 +98,11 @@ class Launcher:
                 "--clear-groups",
                 "--inh-caps=-all",
             ]
-        return [*start, _program("prlimit"), *limit_options(self.limits), "--", *cmd], status
+        return [*start, _program("prlimit"), *limit_options(self.limits, full), "--", *cmd], status
+
+    @property
+    def _filter(self) -> Path:
+        return self.folder.path / "filter"
 
     @property
     def _options(self) -> Path:
@@ -113,7 +123,7 @@ def sandbox_environment() -> dict[str, str]:
     side anyway, and each further thread reserves memory. Hashes of strings are fixed for the same reason.
     """
     return {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{PYTHON}/bin:/usr/local/bin:/usr/bin:/bin",
         "HOME": HOME,
         "USER": USER,
         "LOGNAME": USER,
@@ -122,6 +132,7 @@ def sandbox_environment() -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
+        **python_environment(),
     }
 
 

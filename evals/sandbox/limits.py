@@ -12,21 +12,22 @@ __all__ = ["BubblewrapLimits", "is_root", "limit_options"]
 class BubblewrapLimits(BaseModel):
     """What a command in the sandbox may use; the optional configuration of `sandbox="bwrap"`.
 
-    The kernel enforces them, on each process alone except where a field says otherwise. They stop accidents.
-    A program that sets out to exhaust the machine still can: nothing limits the memory of all processes and
-    the disk space of all files together, nor wall time, for which `exec` has a timeout. Where that matters,
-    run the harness in a control group (`systemd-run --user --scope -p MemoryMax=32G ...`) or use
-    `sandbox="docker"`.
+    The kernel enforces them on each process alone, except where a field says otherwise. What all processes and
+    files take together is looked at while a command runs, memory ten times and the disk once in a second, and the
+    command is ended when that is too much (`watch`): the machine must have room for what fast code can take in
+    that time. Where that is not enough, run the harness in a control group (`systemd-run --user --scope -p
+    MemoryMax=32G ...`), with `TMPDIR` on a file system with a quota. Wall time has no limit here; `exec` has a
+    timeout.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     memory_mib: PositiveInt = 4096
-    """Private memory that can be written (RLIMIT_DATA), in MiB."""
+    """Memory in MiB: of all processes together, and of each one what is private and can be written (RLIMIT_DATA)."""
 
     address_space_mib: PositiveInt = 16384
     """Address space (RLIMIT_AS), in MiB. Larger than the memory, because LibreOffice and libraries for linear
-    algebra reserve much more than they touch; it bounds shared memory, which `memory_mib` does not count."""
+    algebra reserve much more than they touch."""
 
     processes: PositiveInt = 512
     """Processes and threads of a sample together (RLIMIT_NPROC). On kernels before 5.14 a harness that is not
@@ -35,6 +36,12 @@ class BubblewrapLimits(BaseModel):
     file_mib: PositiveInt = 1024
     """Size of one file (RLIMIT_FSIZE), in MiB."""
 
+    disk_mib: PositiveInt = 4096
+    """Size of all files of a sample together, in MiB. Once a sample has more, its commands can only delete."""
+
+    files: PositiveInt = 100_000
+    """Number of a sample's files, folders and links together; above it, as with `disk_mib`."""
+
     cpu_seconds: PositiveInt = 600
     """Processor time (RLIMIT_CPU), in seconds."""
 
@@ -42,13 +49,18 @@ class BubblewrapLimits(BaseModel):
     """Size of `/dev/shm`, for a command and its children together, in MiB."""
 
 
-def limit_options(limits: BubblewrapLimits) -> list[str]:
-    """Options of `prlimit`; a limit that the harness itself runs under is never raised."""
+def limit_options(limits: BubblewrapLimits, full: bool = False) -> list[str]:
+    """Options of `prlimit`; a limit that the harness itself runs under is never raised.
+
+    Args:
+        limits: The limits.
+        full: Whether the sample's files take all the space they may: no more can be written.
+    """
     mib = 1024 * 1024
     wanted = {
         "data": (resource.RLIMIT_DATA, limits.memory_mib * mib),
         "as": (resource.RLIMIT_AS, limits.address_space_mib * mib),
-        "fsize": (resource.RLIMIT_FSIZE, limits.file_mib * mib),
+        "fsize": (resource.RLIMIT_FSIZE, 0 if full else limits.file_mib * mib),
         "cpu": (resource.RLIMIT_CPU, limits.cpu_seconds),
         "core": (resource.RLIMIT_CORE, 0),
     }

@@ -1,24 +1,23 @@
 """What of this machine model-written code can see: the files of the bubblewrap sandbox.
 
-The system's programs and libraries and the Python environment of the harness are visible read-only and at
-the same paths as outside, so that programs and compiled wheels find what they were linked against. Nothing
-else of the host is: a sample has three folders of its own that it may write, `/workspace`, `/tmp` and a home.
-The harness's own packages hold reference answers, so where they are installed inside a visible folder an
-empty one covers them.
+The system's programs and libraries are visible read-only and at the same paths as outside, and a Python with
+the promised libraries at `/opt/python` (`interpreter` says how it is made). Nothing else of the host is: a sample
+has three folders of its own that it may write, `/workspace`, `/tmp` and a home. Among the system's libraries
+may lie packages that somebody installed for the system's Python, this project perhaps, with the reference
+answers of its sample tasks: empty folders cover the places of packages.
 """
 
 import os
-import shutil
-import site
 import stat
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import evals
 import trace2skill
+from evals.sandbox.interpreter import PYTHON, sandbox_python
+from evals.sandbox.trees import remove_tree
 from trace2skill.errors import Trace2SkillError
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "mount_arguments",
     "remove_folder",
     "samples_folder",
-    "shields_for",
 ]
 
 WORKSPACE = "/workspace"
@@ -48,7 +46,8 @@ _SYSTEM = Path("/usr")
 # Not all of /usr: /usr/src and /usr/local are places where checkouts and data sets live.
 _SYSTEM_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libexec", "share")
 _ROOT_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_PYTHON_FOLDERS = ("bin", "lib", "lib32", "lib64", "pyvenv.cfg")
+# Where the system's own Pythons look for packages.
+_PACKAGE_FOLDERS = ("lib*/python*/dist-packages", "lib*/python*/site-packages", "lib*/pypy*/*-packages")
 # The loader's cache, links such as awk -> mawk, and what LibreOffice and its font library read at start.
 _SYSTEM_FILES = (
     "/etc/alternatives",
@@ -73,6 +72,11 @@ class SampleFolder:
 
     path: Path
     uid: int
+
+    @property
+    def writable(self) -> list[Path]:
+        """The folders that the sample may write."""
+        return [self.path / name for name in _WRITABLE]
 
 
 def create_folder(uid: int | None = None) -> SampleFolder:
@@ -107,13 +111,8 @@ def create_folder(uid: int | None = None) -> SampleFolder:
 
 
 def remove_folder(path: Path) -> None:
-    """Removes a folder of a sample, or of all, also what model-written code took its own permissions from."""
-    for parent, names, _ in os.walk(path):
-        for name in names:
-            child = Path(parent, name)
-            if not child.is_symlink():
-                child.chmod(0o700)
-    shutil.rmtree(path)
+    """Removes a folder of a sample, or of all, whatever model-written code left in it."""
+    remove_tree(path)
 
 
 def samples_folder() -> Path:
@@ -142,25 +141,21 @@ def mount_arguments(folder: SampleFolder, shm_mib: int) -> list[str]:
         shm_mib: Size of `/dev/shm` in MiB; the only memory-backed folder that is writable.
     """
     exposed = _exposed_folders()
-    links = _interpreter_links(exposed)
     options = ["--proc", "/proc", "--dev", "/dev"]
     options += ["--perms", "1777", "--size", str(shm_mib * 1024 * 1024), "--tmpfs", "/dev/shm"]
     for kind, target in _WRITABLE.items():
         options += [*_parents(target), "--bind", str(folder.path / kind), target]
     options += [*_parents("/var/tmp"), "--symlink", "/tmp", "/var/tmp"]
-    shields = shields_for([*exposed, *links])
-    for shield in shields:
-        options += ["--tmpfs", shield]
     for path in exposed:
         options += [*_parents(str(path)), *_expose(path)]
-    for name, points_to in links.items():
-        options += [*_parents(str(name)), "--symlink", str(points_to), str(name)]
+    options += [*_parents(PYTHON), "--ro-bind", str(sandbox_python()), PYTHON]
     for file in sorted((folder.path / "etc").iterdir()):
         options += ["--ro-bind", str(file), f"/etc/{file.name}"]
-    covers = covers_for(exposed, [Path(str(package.__file__)).parent for package in (evals, trace2skill)])
+    mounted = [path for path in exposed if _expose(path)[0] == "--ro-bind"]
+    covers = covers_for(mounted, _hidden_folders())
     for cover in covers:
         options += ["--tmpfs", cover]
-    for mount in [*shields, *covers, "/dev", "/"]:
+    for mount in [*covers, "/dev", "/"]:
         options += ["--remount-ro", mount]
     return options
 
@@ -170,22 +165,14 @@ def _exposed_folders() -> list[Path]:
     found = [Path("/", name) for name in _ROOT_FOLDERS]
     found += [_SYSTEM / name for name in _SYSTEM_FOLDERS]
     found += [Path(name) for name in _SYSTEM_FILES]
-    for prefix in _python_prefixes():
-        found += [prefix / name for name in _PYTHON_FOLDERS]
-    # Debian's own Python keeps what pip installs outside its prefix.
-    found += [Path(name) for name in site.getsitepackages()]
-    exposed: list[Path] = []
-    for path in dict.fromkeys(found):
-        if path.exists() and not any(path.is_relative_to(parent) for parent in exposed):
-            exposed.append(path)
-    return exposed
+    return [path for path in found if path.exists()]
 
 
-def _python_prefixes() -> Iterator[Path]:
-    """Prefixes of the harness's Python as it names them and, where they are links, as they really are."""
-    for name in (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix):
-        yield Path(name)
-        yield Path(name).resolve()
+def _hidden_folders() -> set[Path]:
+    """Folders that must look empty: what pip installs into the system's Python, and this project wherever it lies."""
+    packages = [folder for pattern in _PACKAGE_FOLDERS for folder in _SYSTEM.glob(pattern)]
+    project = [Path(str(package.__file__)).resolve().parent for package in (evals, trace2skill)]
+    return {*packages, *project, *(folder.parent for folder in project)}
 
 
 def _parents(target: str) -> list[str]:
@@ -200,33 +187,6 @@ def _expose(path: Path) -> list[str]:
         if not target.is_absolute() and ".." not in target.parts:
             return ["--symlink", str(target), str(path)]
     return ["--ro-bind", str(path), str(path)]
-
-
-def _interpreter_links(exposed: Iterable[Path]) -> dict[Path, Path]:
-    """The links between the running interpreter's name and its file that are not visible yet."""
-    links: dict[Path, Path] = {}
-    name = Path(sys.executable)
-    while name.is_symlink():
-        target = name.readlink()
-        if not any(name.is_relative_to(parent) for parent in exposed):
-            links[name] = target
-        name = Path(os.path.normpath(name.parent / target))
-    return links
-
-
-def shields_for(paths: Iterable[Path]) -> list[str]:
-    """First folder below a writable one on the way to each path that lies in one, such as `/tmp/env/lib`.
-
-    A folder that is a mount can neither be moved nor replaced. Without it, code could put a link on the way
-    to, say, `/tmp/env/lib`, and the next start would follow it out of the sandbox when it mounts there.
-    """
-    shields = {
-        str(Path(writable, path.relative_to(writable).parts[0]))
-        for path in paths
-        for writable in _WRITABLE.values()
-        if path.is_relative_to(writable)
-    }
-    return sorted(shields)
 
 
 def covers_for(exposed: Iterable[Path], hidden: Iterable[Path]) -> list[str]:

@@ -3,10 +3,10 @@
 import importlib.util
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cache
 
+from evals.sandbox.interpreter import PROMISED, PYTHON, sandbox_python
 from evals.sandbox.launch import LAST_UID, SYSTEM_PATH, Launcher
 from evals.sandbox.limits import BubblewrapLimits, is_root
 from evals.sandbox.mounts import WORKSPACE, create_folder, remove_folder
@@ -16,7 +16,7 @@ __all__ = ["Bubblewrap", "find_bwrap", "judge_probe", "probe_bwrap", "require_bw
 
 _PROBE = """
 import importlib.util, sys
-print(sys.prefix, *(name for name in ("openpyxl", "pandas") if not importlib.util.find_spec(name)), sep="\\n")
+print(sys.prefix, *(name for name in sys.argv[1:] if not importlib.util.find_spec(name)), sep="\\n")
 """
 _PROBE_SECONDS = 20
 
@@ -88,7 +88,7 @@ def probe_bwrap(bwrap: str) -> str | None:
     try:
         launcher = Launcher(bwrap=bwrap, folder=folder, limits=BubblewrapLimits())
         launcher.write_options()
-        command, _ = launcher.command(["python3", "-c", _PROBE], WORKSPACE, {})
+        command, _ = launcher.command(["python3", "-c", _PROBE, *PROMISED.values()], WORKSPACE, {})
         result = subprocess.run(
             command,
             cwd="/",
@@ -97,7 +97,7 @@ def probe_bwrap(bwrap: str) -> str | None:
             timeout=_PROBE_SECONDS,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, subprocess.TimeoutExpired, Trace2SkillError) as error:
         return str(error)
     finally:
         remove_folder(folder.path)
@@ -109,8 +109,8 @@ def judge_probe(result: "subprocess.CompletedProcess[bytes]") -> str | None:
     lines = result.stdout.decode(errors="replace").splitlines()
     if result.returncode != 0 or not lines:
         return result.stderr.decode(errors="replace").strip() or f"exit status {result.returncode}"
-    if lines[0] != sys.prefix:
-        return f"python3 inside is of {lines[0]}, not {sys.prefix}: run the harness in a virtual environment"
+    if lines[0] != PYTHON:
+        return f"python3 inside is of {lines[0]}, not of {PYTHON}"
     if lines[1:]:
-        return f"inside, Python cannot import {', '.join(lines[1:])}: install them in {sys.prefix}"
+        return f"inside, Python cannot import {', '.join(lines[1:])}; remove {sandbox_python()} to have it made again"
     return None

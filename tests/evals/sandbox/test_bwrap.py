@@ -1,6 +1,7 @@
 """The bubblewrap sandbox by what code inside it can and cannot do, with real processes."""
 
 import asyncio
+import re
 import shutil
 import socket
 import sys
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.skipif(
 
 REPOSITORY = Path(__file__).parents[3]
 SMALL = BubblewrapLimits(memory_mib=256, address_space_mib=2048, processes=40, file_mib=4, cpu_seconds=1, shm_mib=2)
+FEW = BubblewrapLimits(memory_mib=256, disk_mib=16, files=50)
 
 
 async def start(limits: BubblewrapLimits | None = None) -> BubblewrapSandbox:
@@ -91,10 +93,9 @@ async def test_files_of_the_host_are_invisible(box: BubblewrapSandbox, tmp_path:
     assert secret.exists()
     result = await box.exec(["ls", "-d", *map(str, hidden)])
     assert result.stdout == ""
-    prefixes = [Path(name).resolve() for name in (sys.prefix, sys.base_prefix)] + [Path(sys.prefix)]
-    allowed = {path.relative_to(Path.home()).parts[0] for path in prefixes if path.is_relative_to(Path.home())}
-    result = await box.exec(["ls", "-A", str(Path.home())])
-    assert set(result.stdout.split()) <= allowed
+    for folder in (Path.home(), Path(sys.prefix), Path(sys.base_prefix) / "lib"):
+        result = await box.exec(["ls", "-A", str(folder)])
+        assert result.stdout == "" or folder.is_relative_to("/usr")
 
 
 async def test_secrets_in_the_environment_stay_outside(box: BubblewrapSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,14 +125,46 @@ async def test_only_the_samples_folders_are_writable(box: BubblewrapSandbox) -> 
     assert not result.success
 
 
-async def test_the_harness_python_runs_inside(box: BubblewrapSandbox) -> None:
-    import openpyxl
+async def test_the_promised_libraries_run_inside(box: BubblewrapSandbox) -> None:
     import pandas as pd
 
     found = await python(box, "import openpyxl, pandas; print(openpyxl.__file__, pandas.__version__)")
-    assert found == f"{openpyxl.__file__} {pd.__version__}"
+    file, version = found.split()
+    assert re.fullmatch(r"/opt/python/.*/openpyxl/__init__\.py", file)
+    assert version == pd.__version__
     login = await box.exec(["bash", "--login", "-c", "python3 -c 'import openpyxl' && pwd && echo $HOME"])
     assert login.stdout == "/workspace\n/home/sandbox\n"
+
+
+async def test_nothing_but_the_promised_libraries_is_there(box: BubblewrapSandbox) -> None:
+    code = """
+import importlib.metadata, site, sys
+print(sys.prefix, sys.base_prefix, sys.executable)
+print(*sorted(found.name.lower() for found in importlib.metadata.distributions()))
+"""
+    prefixes, names = (await python(box, code)).splitlines()
+    assert prefixes == "/opt/python /opt/python /opt/python/bin/python3"
+    assert names.split() == sorted(["et_xmlfile", "numpy", "openpyxl", "pandas", "pillow", "python-dateutil", "six"])
+    result = await box.exec(["sh", "-c", "find / -name '*_golden.xlsx' -o -path /proc -prune -o -name '*trace2skill*'"])
+    assert set(result.stdout.split()) <= {"/proc"}
+    system = await box.exec(["sh", "-c", "find /usr/lib*/python*/*-packages -mindepth 1"])
+    assert system.stdout == ""
+
+
+async def test_host_paths_stay_out_of_tracebacks(box: BubblewrapSandbox) -> None:
+    code = """
+import json, openpyxl, pandas, sysconfig, traceback
+for fail in (lambda: json.loads("{"), lambda: openpyxl.load_workbook("no.xlsx"), lambda: pandas.DataFrame()["a"]):
+    try:
+        fail()
+    except Exception:
+        traceback.print_exc()
+print(sysconfig.get_config_vars())
+"""
+    found = await python(box, code)
+    assert len(re.findall(r'File "/opt/python/\S+/(?:json|openpyxl|pandas)/', found)) > 5
+    hidden = [str(REPOSITORY), str(Path.home()), sys.prefix] + [sys.base_prefix] * (sys.base_prefix != "/usr")
+    assert [path for path in hidden if path in found] == []
 
 
 async def test_no_capability_is_left(box: BubblewrapSandbox) -> None:
@@ -268,6 +301,79 @@ async def test_a_memory_hog_fails_alone(small_box: BubblewrapSandbox) -> None:
     assert "MemoryError" in await python(small_box, "x = bytearray(400 << 20)")
     assert "Cannot allocate" in await python(small_box, "import mmap; mmap.mmap(-1, 4 << 30)")
     assert await python(small_box, "x = bytearray(50 << 20); print(len(x))") == str(50 << 20)
+
+
+FILL = "size = 200 << 20; x = {}; [x.__setitem__(i, 1) for i in range(0, size, 4096)]; time.sleep(30)"
+TOGETHER = "import mmap, os, time\n{}\n{}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        TOGETHER.format("for _ in range(2): os.fork()", FILL.format("bytearray(size)")),
+        TOGETHER.format("os.fork()", FILL.format("mmap.mmap(-1, size)")),
+        TOGETHER.format("", FILL.replace("200", "400").format("mmap.mmap(-1, size)")),
+    ],
+    ids=["private", "shared by none", "shared"],
+)
+async def test_the_memory_of_all_processes_counts(code: str) -> None:
+    started = await start(FEW)
+    began = time.monotonic()
+    result = await started.exec(["python3", "-c", code], timeout=60)
+    assert time.monotonic() - began < 25
+    assert not result.success
+    assert "the command was ended, because its processes together used more than 256 MiB" in result.stderr
+    assert (await started.exec(["echo", "next"])).stdout == "next\n"
+    await stop(started)
+
+
+async def test_pages_that_processes_share_count_once() -> None:
+    started = await start(FEW)
+    code = "import os, time; x = bytearray(120 << 20); os.fork(); os.fork(); time.sleep(1); print(len(x))"
+    result = await started.exec(["python3", "-c", code], timeout=60)
+    assert (result.stdout.split(), result.stderr) == ([str(120 << 20)] * 4, "")
+    await stop(started)
+
+
+async def test_memory_without_an_owner_is_refused(small_box: BubblewrapSandbox) -> None:
+    assert "Operation not permitted" in await python(small_box, "import os; os.memfd_create('x')")
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("for i in 1 2 3; do head -c 8M /dev/zero > $i; done; sleep 30", "the files take more than 16 MiB"),
+        ("exec 5>x; rm x; head -c 24M /dev/zero >&5; sleep 30", "the files take more than 16 MiB"),
+        ("mkdir a; chmod 700 a; seq 100 | (cd a; xargs touch); chmod 000 a; sleep 30", "more than 50 files"),
+        ("cd /tmp; for i in $(seq 40); do mkdir d e; cd d; done; sleep 30", "more than 50 files"),
+    ],
+    ids=["bytes", "deleted", "files", "folders"],
+)
+async def test_a_command_that_fills_the_disk_is_ended(command: str, reason: str) -> None:
+    started = await start(FEW)
+    began = time.monotonic()
+    result = await started.exec(["sh", "-c", command], timeout=60)
+    assert time.monotonic() - began < 25
+    assert not result.success
+    assert reason in result.stderr
+    await stop(started)
+
+
+async def test_a_full_sample_can_only_delete() -> None:
+    started = await start(FEW)
+    await started.exec(["sh", "-c", "head -c 30M /dev/zero > big"])
+    refused = await started.exec(["sh", "-c", "cat /etc/passwd > more"])
+    assert not refused.success
+    assert refused.stderr.endswith(
+        "sandbox: the files take more than 16 MiB; until some are deleted, nothing can be written.\n"
+    )
+    with pytest.raises(OSError, match="16 MiB"):
+        await started.write_file("more", "x")
+    assert (await started.read_file("big", text=False))[:1] == b"\0"
+    await started.exec(["rm", "big"])
+    await started.write_file("more", "x")
+    assert (await started.exec(["cat", "more"])).stderr == ""
+    await stop(started)
 
 
 async def test_shared_memory_is_small(small_box: BubblewrapSandbox) -> None:

