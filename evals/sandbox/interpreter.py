@@ -25,6 +25,7 @@ from pathlib import Path
 
 import platformdirs
 
+from evals.sandbox import copying
 from evals.sandbox.copying import compile_for, place
 from trace2skill.errors import Trace2SkillError
 
@@ -128,10 +129,11 @@ def _remove_old(parent: Path) -> None:
 
 
 def _digest(found: dict[str, Distribution]) -> str:
-    """Name of the copy: changes with the interpreter, the libraries' recorded files, and this module."""
+    """Name of the copy: changes with the interpreter, the libraries' recorded files, and how it is made."""
     program = _program()
     status = program.stat()
-    parts = [Path(__file__).read_text(encoding="utf-8"), sys.version, str(program), status.st_size, status.st_mtime_ns]
+    makers = [Path(name).read_text(encoding="utf-8") for name in (__file__, copying.__file__)]
+    parts: list[object] = [makers, sys.version, str(program), status.st_size, status.st_mtime_ns]
     parts += [os.__file__, *((name, each.version, each.read_text("RECORD")) for name, each in found.items())]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 

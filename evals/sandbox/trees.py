@@ -85,7 +85,10 @@ def _measure(
                 usage.files += 1
                 if usage.files > most_files:
                     return
-                status = os.stat(inner, dir_fd=folder, follow_symlinks=False)
+                try:
+                    status = os.stat(inner, dir_fd=folder, follow_symlinks=False)
+                except FileNotFoundError:  # it vanished; what stands beside it counts all the same
+                    continue
                 if status.st_nlink == 1 or is_folder or (status.st_dev, status.st_ino) not in seen:
                     usage.size += status.st_blocks * 512
                 seen.update([(status.st_dev, status.st_ino)] if status.st_nlink > 1 and not is_folder else [])
@@ -93,9 +96,7 @@ def _measure(
                     usage.too_deep = True
                 elif is_folder:
                     _measure(inner, folder, depth - 1, most_files, usage, seen)
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:  # it was replaced
+    except (FileNotFoundError, NotADirectoryError):  # it vanished, or was replaced
         return
 
 

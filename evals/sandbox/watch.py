@@ -142,12 +142,16 @@ def deleted_but_open(first: int) -> int:
     found: dict[tuple[int, int], int] = {}
     for process in _descendants(first):
         try:
-            for name in os.scandir(f"/proc/{process}/fd"):
-                status = name.stat()
-                if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
-                    found[status.st_dev, status.st_ino] = status.st_blocks * 512
+            names = os.listdir(f"/proc/{process}/fd")  # noqa: PTH208 - whole before the process ends
         except OSError:
-            continue  # the process ended, or closed the file
+            continue
+        for name in names:
+            try:
+                status = Path(f"/proc/{process}/fd/{name}").stat()
+            except OSError:
+                continue  # the process closed the file
+            if stat.S_ISREG(status.st_mode) and status.st_nlink == 0:
+                found[status.st_dev, status.st_ino] = status.st_blocks * 512
     return sum(found.values())
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,21 @@ def test_a_file_with_two_names_counts_once(tmp_path: Path) -> None:
     usage = measure([tmp_path], 1000)
     assert 100_000 <= usage.size < 200_000
     assert usage.files == 2
+
+
+def test_what_vanishes_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(b"x" * 10_000)
+    look = os.stat
+    gone = iter([True, False, False])
+
+    def stat(*arguments: Any, **options: Any) -> os.stat_result:
+        if options.get("dir_fd") is not None and next(gone):
+            raise FileNotFoundError
+        return look(*arguments, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert measure([tmp_path], 1000).size >= 20_000
 
 
 def test_counting_ends_above_the_limit(tmp_path: Path) -> None:
