@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, time
 from itertools import dropwhile, islice
 from pathlib import Path
+from typing import Any
 
 from python_calamine import CalamineWorkbook
 
@@ -19,14 +20,15 @@ def dense_preview(workbook: Path, count: int) -> str:
 
 def sparse_preview(workbook: Path, count: int) -> str:
     """The preview by openpyxl, row by row, of the same form but for empty columns at the end, which are left out."""
-    from openpyxl import load_workbook
+    from openpyxl import load_workbook  # takes a second, which the other reader does without
 
-    book = load_workbook(workbook, read_only=True, data_only=True)
     try:
-        readable = {sheet.title: sheet for sheet in book.worksheets}
-        return _shown(
-            (name, _first_rows(readable[name], count) if name in readable else []) for name in book.sheetnames
-        )
+        book = load_workbook(workbook, read_only=True, data_only=True)
+    except Exception:  # a chart sheet, for one, which only the full reader opens
+        book = load_workbook(workbook, data_only=True)
+    try:
+        sheets = {sheet.title: sheet for sheet in book.worksheets}
+        return _shown((name, _first_rows(sheets[name], count) if name in sheets else []) for name in book.sheetnames)
     finally:
         book.close()
 
@@ -37,9 +39,9 @@ def _shown(sheets: Iterable[tuple[str, Iterable[Iterable[object]]]]) -> str:
     )
 
 
-def _first_rows(sheet: object, count: int) -> list[list[object]]:
+def _first_rows(sheet: Any, count: int) -> list[list[object]]:
     """Rows from the first that holds a value, without the empty columns on both sides."""
-    rows = islice(dropwhile(lambda row: not any(value is not None for value in row), _rows(sheet)), count)
+    rows = islice(dropwhile(lambda row: not any(value is not None for value in row), _rows(sheet, count)), count)
     values = [[_value(value) for value in row] for row in rows]
     filled = [place for row in values for place, value in enumerate(row) if value != ""]
     if not filled:
@@ -51,9 +53,13 @@ def _first_rows(sheet: object, count: int) -> list[list[object]]:
     return padded
 
 
-def _rows(sheet: object) -> Iterator[tuple[object, ...]]:
-    sheet.reset_dimensions()  # type: ignore[attr-defined]  # what a file says of its size need not be true
-    yield from sheet.iter_rows(values_only=True)  # type: ignore[attr-defined]
+def _rows(sheet: Any, count: int) -> Iterator[tuple[object, ...]]:
+    if hasattr(sheet, "reset_dimensions"):
+        sheet.reset_dimensions()  # what a file says of its size need not be true
+        yield from sheet.iter_rows(values_only=True)
+    else:  # read in full, where looking at a cell makes it
+        first = sheet.min_row
+        yield from sheet.iter_rows(min_row=first, max_row=first + count - 1, values_only=True)
 
 
 def _value(value: object) -> object:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from inspect_ai import eval
 from openpyxl import Workbook
+from openpyxl.chart import BarChart
 from python_calamine import CalamineWorkbook
 
 from evals.preview import preview
@@ -35,7 +36,7 @@ def late_start() -> bytes:
     assert sheet is not None
     sheet["C900000"], sheet["D900001"], sheet["XFD1048576"] = "first", datetime(2024, 5, 1), True  # noqa: DTZ001
     book.create_sheet("Empty")
-    book.create_chartsheet("Chart")
+    book.create_chartsheet("Chart").add_chart(BarChart())
     return saved(book)
 
 

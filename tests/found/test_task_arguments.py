@@ -112,7 +112,7 @@ def test_a_damaged_dataset_is_named(folder: Path, file: str, content: str, messa
 @pytest.mark.parametrize("kind", ["golden", "init"])
 def test_a_missing_workbook_is_an_error_of_its_sample(kind: str, folder: Path, tmp_path: Path) -> None:
     records = json.loads((folder / "dataset.json").read_text())
-    first, second = [record for record in records if record["id"] in ("9011", "9012")]
+    first, second = [record for record in records if str(record["id"]) in ("9011", "9012")]
     next((folder / first["spreadsheet_path"]).glob(f"*{kind}*")).unlink()
     task = spreadsheet(dataset=str(folder), split="all", sandbox="local")
     ids = [str(first["id"]), str(second["id"])]
