@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1"
 there=$(cd "$1" && pwd)
 
-tar -C "$here" -c --exclude-vcs --exclude=./.venv --exclude=./runs --exclude='./.*_cache' --exclude=__pycache__ . |
+tar -C "$here" -c --exclude-vcs --exclude=./.venv --exclude=./runs --exclude='./.*_cache' --exclude=./.hypothesis --exclude=__pycache__ . |
     tar -C "$there" -x --no-same-owner
 ln -sfn "$here/.venv" "$there/.venv"
 cd "$there"

@@ -29,8 +29,8 @@ from trace2skill.simulation.world import known_folders
 
 CHARACTERS_PER_TOKEN = 4
 
-DEFAULT_SEED = 6
-"""One whose outcomes on the bundled spreadsheets lie near their means over many seeds, for both scales and splits."""
+DEFAULT_SEED = 16
+"""Of those tried, the one whose outcomes in the quickstart lie nearest their means: decision 6, and its benchmark."""
 
 
 class SimulatedModel(ModelAPI):

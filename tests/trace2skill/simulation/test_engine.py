@@ -101,7 +101,12 @@ def judge(world: World, seed: int, folder: Path) -> Iterator[Judged]:
     }
     [analysed] = (folder / "run" / "logs" / "analysis").glob("*.eval")
     samples = {str(sample.id): sample for sample in read_eval_log(analysed).samples or []}
-    rejected = {row.id for row in read_ledger(folder / "run" / "ledger.jsonl") if row.fate == "rejected"}
+    # An edit with a wrong anchor is rejected as well, but not by the gate.
+    rejected = {
+        row.id
+        for row in read_ledger(folder / "run" / "ledger.jsonl")
+        if row.fate == "rejected" and not row.reason.startswith("section not found")
+    }
     for name, sample in samples.items():
         analysis = analysis_of(sample) if not name.endswith(CLEAN_RUN) else None
         if analysis and analysis.patch and analysis.patch.edits:
