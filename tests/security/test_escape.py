@@ -19,9 +19,10 @@ from evals.sandbox.limits import is_root
 from evals.sandbox.probe import find_bwrap
 from tests.security.probes import PROBES, Probe
 
-pytestmark = pytest.mark.skipif(
-    find_bwrap().path is None, reason=f"bubblewrap is unusable here: {find_bwrap().problem}"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_bwrap().path is None, reason=f"bubblewrap is unusable here: {find_bwrap().problem}"),
+]
 
 REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65534
