@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole loop on the built-in spreadsheet tasks with the stand-in model: run, evolve, run again, compare.
-# Stages that are already finished are reused.
+# Stages that are already finished are reused. SEED gives the stand-in another seed; use another RUNS with it.
 set -euo pipefail
 runs=${RUNS:-runs/quickstart}
 if [ -t 1 ]; then display=rich; else display=plain; fi
@@ -10,7 +10,7 @@ step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 rollout() { # name, split, further arguments
     local name=$1 split=$2
     shift 2
-    inspect eval-set evals/spreadsheet.py --model sim/small -T dataset=sample -T split="$split" "$@" \
+    inspect eval-set evals/spreadsheet.py --model sim/small -T dataset=sample -T split="$split" ${SEED:+-M "seed=$SEED"} "$@" \
         --tags SIMULATED --no-log-realtime --log-dir "$runs/$name" --display "$display"
 }
 
