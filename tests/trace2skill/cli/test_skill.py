@@ -65,6 +65,7 @@ def test_check_as_json_has_the_findings_and_the_exit_code(cli: Cli, tmp_path: Pa
         "digest": skill.digest,
         "files": ["SKILL.md"],
         "findings": [],
+        "flags": [],
     }
     (folder / "SKILL.md").write_text(skill.skill_md + "- See references/gone.md\n")
     result = cli("check", folder, "--json")
