@@ -74,6 +74,9 @@ class Watch:
             return  # it ended already
         try:
             self._look(first, handle)
+        except Exception as error:  # whoever can break the watch must not go on unwatched
+            self.problem = f"it could not be watched: {error!r}"
+            self._end(handle)
         finally:
             os.close(handle)
 
@@ -98,11 +101,14 @@ class Watch:
                 now = time.monotonic()
                 next_disk = now + max(_DISK_SECONDS, _DISK_SHARE * (now - began))
             if self.problem is not None:
-                try:
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)  # and with the first all others end
-                except ProcessLookupError:
-                    self.problem = None
+                self._end(handle)
                 return
+
+    def _end(self, handle: int) -> None:
+        try:
+            signal.pidfd_send_signal(handle, signal.SIGKILL)  # and with the first all others end
+        except ProcessLookupError:
+            self.problem = None
 
     def _memory_problem(self, first: int) -> str | None:
         if memory_in_use(first, self._limits.memory_mib * _MIB) <= self._limits.memory_mib * _MIB:
@@ -161,9 +167,14 @@ def _descendants(first: int) -> Iterator[int]:
     while waiting:
         process = waiting.pop()
         yield process
-        for file in Path(f"/proc/{process}/task").glob("*/children"):
+        tasks = Path(f"/proc/{process}/task")
+        try:
+            threads = os.listdir(tasks)  # noqa: PTH208 - whole before the process ends
+        except OSError:
+            continue  # it ended
+        for thread in threads:
             try:
-                waiting += map(int, file.read_text(encoding="ascii").split())
+                waiting += map(int, (tasks / thread / "children").read_text(encoding="ascii").split())
             except OSError:
                 continue
 
