@@ -29,6 +29,8 @@ from trace2skill.simulation.habits import read_teaching, taught_by
 from trace2skill.simulation.lessons import quirks
 from trace2skill.skill.folder import load_skill
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class World:
