@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from inspect_ai import Task, eval, task
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
@@ -17,6 +18,7 @@ from inspect_ai.model import GenerateConfig, ModelConfig
 from inspect_ai.scorer import match
 
 from tests.trace2skill.toy import adding, run_adding, scripted, total_is_right, write_skill
+from trace2skill.cli.main import main
 from trace2skill.errors import LogError, Trace2SkillError
 from trace2skill.evolution import EvolveConfig, evolve
 from trace2skill.logs.files import find_logs
@@ -150,6 +152,15 @@ class TestEndpoints:
 
         assert manifest.record.models == {"model": "mockllm/model", "grader": "mockllm/model"}
         assert (hostile.keys, own.keys) == ([], [])
+
+
+def test_a_key_is_not_written_into_a_run_folder(adding_logs: Path, tmp_path: Path) -> None:
+    options = ["--skill", str(write_skill(tmp_path)), "--output", str(tmp_path / "run"), "-M", "api_key=sk-of-the-user"]
+    result = CliRunner().invoke(main, ["evolve", str(adding_logs), *options])
+
+    assert result.exit_code == 2
+    assert "'api_key' would be kept in run.json" in result.output
+    assert not (tmp_path / "run").exists()
 
 
 @task

@@ -1,9 +1,10 @@
 """The settings of an evolution run."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from trace2skill.logs.trust import Allowed
 from trace2skill.models.asking import TRANSCRIPT_TOKENS
@@ -16,6 +17,9 @@ analysed in a single call, without tools and without the gate."""
 
 Merger = Literal["model", "lexical"]
 """Who merges: the model, or text similarity alone (a control that needs no model)."""
+
+
+_SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
 
 
 class EvolveConfig(BaseModel):
@@ -75,6 +79,14 @@ class EvolveConfig(BaseModel):
     """Kinds of hazards that evolved text may bring into the skill; others are withheld."""
     seed: int = 42
     """Seed of every model call."""
+
+    @field_validator("model_args")
+    @classmethod
+    def _without_secrets(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Settings are written into the run folder."""
+        if secret := next((name for name in arguments if _SECRET.search(name)), None):
+            raise ValueError(f"'{secret}' would be kept in run.json; put it into the provider's environment variable")
+        return arguments
 
     @property
     def allowed(self) -> Allowed:
