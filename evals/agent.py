@@ -8,9 +8,9 @@ from typing import Literal, get_args
 from inspect_ai.agent import AgentPrompt, react, run
 from inspect_ai.model import ChatMessage, ChatMessageSystem
 from inspect_ai.solver import Generate, Solver, TaskState, solver
-from inspect_ai.tool import Tool, bash
+from inspect_ai.tool import Tool, ToolDef, bash
 from inspect_ai.tool import skill as skill_tool
-from inspect_ai.util import OutputLimitExceededError, sandbox, store, turn_limit
+from inspect_ai.util import OutputLimitExceededError, sandbox, store
 
 from evals.data import check_choice
 from evals.produced import is_agents_doing
@@ -18,6 +18,7 @@ from evals.tools import forgiving
 from trace2skill.data import resolve_path
 from trace2skill.errors import DataError, SkillError
 from trace2skill.skill import Skill, find_skill_folder, load_skill
+from trace2skill.standstill import persevere
 
 SkillMode = Literal["preload", "tool"]
 """How the agent meets a skill: SKILL.md in the system prompt, or through Inspect's `skill()` tool."""
@@ -63,7 +64,7 @@ def skill_agent(
 ) -> Solver:
     """ReAct agent with bash in the sandbox and, if given, one skill.
 
-    Running out of turns ends the agent, not the sample: what it left behind is scored.
+    Running out of turns ends the agent, not the sample, as does a standstill: what it left behind is scored.
 
     Args:
         prompt: System prompt of the benchmark.
@@ -92,10 +93,14 @@ def skill_agent(
         offered = [forgiving(each) for each in (bash(timeout=tool_timeout), *tools)]
         if folder and not preloaded:
             offered.append(skill_tool([folder]))
-        agent = react(prompt=AgentPrompt(system_prompt(prompt, preloaded), assistant_prompt=None), tools=offered)
+        agent = react(
+            prompt=AgentPrompt(system_prompt(prompt, preloaded), assistant_prompt=None),
+            tools=offered,
+            on_continue=persevere([ToolDef(each).name for each in offered] + ["submit"], max_turns),
+        )
         before = await list_files()
         try:
-            ended, _ = await run(agent, without_system(state.messages), limits=[turn_limit(max_turns)])
+            ended = await run(agent, without_system(state.messages))
             state.messages, state.output = ended.messages, ended.output
         except UnicodeEncodeError:  # half a character in a call: no log could hold the turn that would tell the model
             state.metadata[CUT_SHORT] = "A tool call held text that is not Unicode, which ended the agent."

@@ -4,7 +4,8 @@
     ├── LogError           a log is missing, empty, unreadable or without scores
     ├── SkillError         a skill folder is missing, malformed, or fails the Agent Skills format check
     ├── PatchError         an edit or patch file is malformed, unsafe, or does not fit the skill
-    ├── ModelOutputError   a model's structured output stayed invalid after every repair round
+    ├── ModelOutputError   a model's structured output stayed invalid after every repair round, or could not be whole
+    │   └── ContextOverflowError   the prompt is longer than the model's context
     └── DataError          benchmark data is missing, damaged, or not what was declared
 
 Each message says what was required, what arrived, where, and what to do. Both command lines, `trace2skill` and
@@ -15,6 +16,7 @@ which is not exported: this is the one private import of the project, and it is 
 from inspect_ai._util.error import PrerequisiteError
 
 __all__ = [
+    "ContextOverflowError",
     "DataError",
     "LogError",
     "ModelOutputError",
@@ -46,7 +48,11 @@ class PatchError(Trace2SkillError):
 
 
 class ModelOutputError(Trace2SkillError):
-    """A model's structured output stayed invalid after every repair round."""
+    """A model's structured output stayed invalid after every repair round, or could not be whole."""
+
+
+class ContextOverflowError(ModelOutputError):
+    """The prompt is longer than the model's context."""
 
 
 class DataError(Trace2SkillError):

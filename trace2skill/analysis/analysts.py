@@ -1,18 +1,24 @@
 """The analysts as solvers: what they see, the tools they have, and the analysis they leave in their sample's store."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import anyio.to_thread
-from inspect_ai.agent import AgentSubmit, react, run
+from inspect_ai.agent import AgentState, AgentSubmit, react, run
 from inspect_ai.log import EvalSample
-from inspect_ai.model import ChatMessage, ChatMessageUser, ContentImage, ContentText, get_model
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageUser,
+    ContentImage,
+    ContentText,
+    get_model,
+)
 from inspect_ai.solver import Generate, Solver, TaskState, solver
-from inspect_ai.tool import Tool, bash
-from inspect_ai.util import sandbox, store, time_limit, token_limit, turn_limit
+from inspect_ai.tool import Tool, ToolDef, bash
+from inspect_ai.util import LimitExceededError, sandbox, store, time_limit, token_limit
 
 from trace2skill.analysis.fix import (
     check_answer,
@@ -28,13 +34,15 @@ from trace2skill.analysis.leaks import readable
 from trace2skill.analysis.lessons import UNUSABLE, leaking_edits, propose_patch
 from trace2skill.analysis.reports import MAX_LESSONS, Analysis, Analyst, ErrorReport, SuccessReport
 from trace2skill.analysis.submission import Submission, sift
-from trace2skill.errors import ModelOutputError
+from trace2skill.errors import ContextOverflowError, ModelOutputError
 from trace2skill.logs.outcome import SuccessRule
 from trace2skill.logs.trajectory import Trajectory, read_sample
-from trace2skill.logs.transcript import render_transcript
+from trace2skill.logs.transcript import how_it_ended, render_transcript
 from trace2skill.models.asking import Asking
+from trace2skill.models.calling import turns_of, was_refused
 from trace2skill.models.cast import ANALYST
 from trace2skill.models.structured import generate_structured
+from trace2skill.standstill import generated, persevere, standstill
 
 ANALYSIS = "analysis"
 """Store key of a finished analysis."""
@@ -87,32 +95,48 @@ def error_analyst(
                 await take_inputs(submission)
                 submission.known += tuple(await _place_attempt(attempt, transcript))
             first = judging.of(attempt.scores or {})
-            prompt = asking.prompts.render(
-                "error_analyst" if sandboxed else "error_analyst_answer",
-                max_lessons=MAX_LESSONS,
-                task=state.input_text,
-                transcript=render_transcript(attempt.messages, asking.transcript_tokens),
-                verdict=submission.show(first, bare=not sandboxed),
-                skill_name=asking.skill.name,
-                skill=asking.skill.skill_md,
-            )
+            verdict = submission.show(first, bare=not sandboxed)
             tools, end = _tools(state, judging, submission, sandboxed)
             agent = react(
                 prompt=None,
-                model=get_model(role=ANALYST),
+                model=turns_of(get_model(role=ANALYST), asking.settings.analyst),
                 tools=tools,
                 submit=AgentSubmit(tool=end, keep_in_messages=True),
+                on_continue=persevere([ToolDef(each).name for each in (*tools, end)], limits.turns),
             )
-            bounds = [turn_limit(limits.turns), token_limit(limits.tokens), time_limit(limits.seconds)]
-            ended, over = await run(agent, _with_images(state, prompt), limits=bounds)
-            state.messages, state.output = ended.messages, ended.output
-            over_limit = f"no fix within the {over.type} limit" if over and not submission.source else ""
-            await _conclude(state, trajectory.id, submission, asking, over_limit)
+            for budget in asking.budgets():
+                prompt = asking.prompts.render(
+                    "error_analyst" if sandboxed else "error_analyst_answer",
+                    max_lessons=MAX_LESSONS,
+                    task=state.input_text,
+                    transcript=render_transcript(attempt.messages, budget),
+                    verdict=f"{verdict}\n{how_it_ended(attempt)}".strip(),
+                    skill_name=asking.skill.name,
+                    skill=asking.skill.skill_md,
+                )
+                bounds = [token_limit(limits.tokens), time_limit(limits.seconds)]
+                ended, over = await run(agent, _with_images(state, prompt), limits=bounds)
+                if not was_refused(ended.output) or len(ended.messages) > 2:
+                    break  # it was not the prompt that was too long
+            state.messages, state.output = list(ended.messages), ended.output
+            await _conclude(state, trajectory.id, submission, asking, _no_fix(ended, submission, over, limits))
             return state
 
         return solve
 
     return build(asking.digest, limits.turns)
+
+
+def _no_fix(ended: AgentState, submission: Submission, over: LimitExceededError | None, limits: Limits) -> str:
+    """Why an analysis ended without a submission; empty if there was one."""
+    if submission.submitted:
+        return ""
+    if over:
+        return f"no fix within the {over.type} limit"
+    if ended.output.stop_reason == "model_length":
+        return "no fix before the conversation filled the model's context"
+    turns = generated(ended.messages)
+    return "no fix within the turn limit" if len(turns) >= limits.turns else f"no fix: {standstill(turns)}"
 
 
 def _tools(state: TaskState, judging: Judging, submission: Submission, sandboxed: bool) -> tuple[list[Tool], Tool]:
@@ -157,7 +181,7 @@ async def _conclude(state: TaskState, trajectory: str, submission: Submission, a
         rejected = f"every lesson was stopped; {stopped[0]}"
     patch = None
     if lessons and not rejected:
-        patch, rejected, state.messages = await propose_patch(state.messages, trajectory, lessons, asking)
+        patch, rejected = await propose_patch(state.messages, trajectory, lessons, asking, asking.settings.single)
     analysis = Analysis(
         trajectory=trajectory,
         analyst="error",
@@ -188,8 +212,7 @@ def single_call_analyst(analyst: Analyst, by_id: Mapping[str, Trajectory], askin
         async def solve(state: TaskState, generate: Generate) -> TaskState:
             trajectory = by_id[str(state.sample_id)]
             attempt = await read_sample(trajectory)
-            asked: list[ChatMessage] = [ChatMessageUser(content=_single_prompt(analyst, attempt, asking, rule))]
-            analysis = await _report(state, trajectory.id, analyst, asked, asking)
+            analysis = await _report(state, trajectory.id, analyst, attempt, asking, rule)
             store().set(ANALYSIS, analysis.model_dump(mode="json"))
             return state
 
@@ -198,11 +221,11 @@ def single_call_analyst(analyst: Analyst, by_id: Mapping[str, Trajectory], askin
     return build(analyst, asking.digest)
 
 
-def _single_prompt(analyst: Analyst, attempt: EvalSample, asking: Asking, rule: SuccessRule) -> str:
+def _single_prompt(analyst: Analyst, attempt: EvalSample, asking: Asking, rule: SuccessRule, budget: int) -> str:
     values: dict[str, object] = {
         "max_lessons": MAX_LESSONS,
         "task": attempt.input if isinstance(attempt.input, str) else render_transcript(attempt.input),
-        "transcript": render_transcript(attempt.messages, asking.transcript_tokens),
+        "transcript": render_transcript(attempt.messages, budget),
         "skill_name": asking.skill.name,
         "skill": asking.skill.skill_md,
     }
@@ -212,33 +235,22 @@ def _single_prompt(analyst: Analyst, attempt: EvalSample, asking: Asking, rule: 
     known = (str(values["task"]), render_transcript(attempt.messages))
     verdict = Judging(rule=rule, scorers=()).of(attempt.scores or {})
     shown = Submission(targets=tuple(targets), known=known).show(verdict)
-    return asking.prompts.render("error_llm", verdict=shown, **values)
+    return asking.prompts.render("error_llm", verdict=f"{shown}\n{how_it_ended(attempt)}".strip(), **values)
 
 
 async def _report(
-    state: TaskState, trajectory: str, analyst: Analyst, asked: Sequence[ChatMessage], asking: Asking
+    state: TaskState, trajectory: str, analyst: Analyst, attempt: EvalSample, asking: Asking, rule: SuccessRule
 ) -> Analysis:
-    model = get_model(role=ANALYST)
     causes: tuple[str, ...]
     try:
-        if analyst == "success":
-            told, state.messages = await generate_structured(
-                model, asked, SuccessReport, "success_report", config=asking.thinking
-            )
-            causes, reported = (told.solution_path,), told.lessons
-        else:
-            found, state.messages = await generate_structured(
-                model, asked, ErrorReport, "error_report", config=asking.thinking
-            )
-            causes, reported = tuple(found.causes), found.lessons
+        told = await _told(state, analyst, attempt, asking, rule)
     except ModelOutputError as error:
         return Analysis(trajectory=trajectory, analyst=analyst, rejected=f"{UNUSABLE}{error}")
-    lessons, stopped = sift(reported, frozenset())
+    causes = (told.solution_path,) if isinstance(told, SuccessReport) else tuple(told.causes)
+    lessons, stopped = sift(told.lessons, frozenset())
     patch, rejected = None, ""
     if lessons:
-        patch, rejected, state.messages = await propose_patch(
-            state.messages, trajectory, lessons, asking, asking.thinking
-        )
+        patch, rejected = await propose_patch(state.messages, trajectory, lessons, asking, asking.settings.single)
     return Analysis(
         trajectory=trajectory,
         analyst=analyst,
@@ -249,3 +261,24 @@ async def _report(
         leaks=leaking_edits(patch, frozenset()),
         rejected=rejected,
     )
+
+
+async def _told(
+    state: TaskState, analyst: Analyst, attempt: EvalSample, asking: Asking, rule: SuccessRule
+) -> SuccessReport | ErrorReport:
+    """The report; where the prompt is too long for the model, with less and less of the transcript."""
+    refused: ContextOverflowError | None = None
+    for budget in asking.budgets():
+        state.messages = [ChatMessageUser(content=_single_prompt(analyst, attempt, asking, rule, budget))]
+        try:
+            return await generate_structured(
+                get_model(role=ANALYST),
+                state.messages,
+                SuccessReport if analyst == "success" else ErrorReport,
+                "success_report" if analyst == "success" else "error_report",
+                config=asking.settings.single,
+            )
+        except ContextOverflowError as error:
+            refused = error
+    assert refused is not None, "there is always a first budget"
+    raise refused

@@ -17,6 +17,7 @@ from trace2skill.analysis.judging import Judging, Verdict
 from trace2skill.analysis.leaks import hard_coded, readable
 from trace2skill.analysis.reports import MAX_LESSONS, Lesson
 from trace2skill.analysis.submission import SHOWN_CHARACTERS, Submission
+from trace2skill.models.escapes import restore
 
 FIX_TIMEOUT = 180
 """Seconds that a fix may run."""
@@ -132,6 +133,7 @@ def check_answer(state: TaskState, judging: Judging, submission: Submission) -> 
         """
         if submission.answers >= MAX_CHECKS:
             raise ToolError(f"The answer was checked {MAX_CHECKS} times, which is all. Submit what you have.")
+        answer = restore(answer)
         verdict = await judging.judge(_with_answer(state, answer))
         return submission.show_check(verdict, own=answer, is_answer=True)
 
@@ -151,8 +153,8 @@ def submit_answer(submission: Submission) -> Tool:
             lessons: At most three lessons; empty if no right answer was found.
         """
         _check_count(lessons)
-        submission.source = answer
-        submission.causes, submission.lessons = causes, lessons
+        submission.source = restore(answer)
+        submission.close(causes, lessons)
         return "submitted"
 
     return execute
@@ -173,7 +175,7 @@ def submit(submission: Submission) -> Tool:
         _check_count(lessons)
         source = await _read_fix(fix, submission) if fix else ""
         submission.script, submission.source = fix, source
-        submission.causes, submission.lessons = causes, lessons
+        submission.close(causes, lessons)
         return "submitted"
 
     return execute

@@ -7,7 +7,7 @@ from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_m
 from trace2skill.analysis.leaks import leaked
 from trace2skill.analysis.reports import Lesson, ProposedPatch
 from trace2skill.edits.patch import Edit, Patch, Rejection, pair_links, resolve
-from trace2skill.errors import ModelOutputError
+from trace2skill.errors import ContextOverflowError, ModelOutputError
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import ANALYST
 from trace2skill.models.structured import generate_structured
@@ -18,47 +18,58 @@ UNUSABLE = "unusable output: "
 
 
 async def propose_patch(
-    messages: Sequence[ChatMessage],
+    conversation: list[ChatMessage],
     trajectory: str,
     lessons: Sequence[Lesson],
     asking: Asking,
-    config: GenerateConfig | None = None,
-) -> tuple[Patch | None, str, list[ChatMessage]]:
+    config: GenerateConfig,
+) -> tuple[Patch | None, str]:
     """The last turn: lessons as edits, in the same conversation. A model that fails at it loses only its lessons.
 
-    Edits that do not fit the skill are shown to the model once; those that still do not fit end in the ledger.
+    Edits that do not fit the skill are shown to the model once; those that still do not fit end in the ledger. Where
+    the conversation has become too long for the model, the skill takes its place.
 
     Args:
-        messages: The analyst's conversation.
+        conversation: The analyst's conversation; it grows.
         trajectory: Id of the trajectory.
         lessons: The lessons that may be used.
         asking: The skill, and how the model is asked.
         config: How to sample.
 
     Returns:
-        The patch, or none and the reason; and the whole conversation.
+        The patch, or none and the reason.
     """
     listed = "\n".join(lesson.model_dump_json() for lesson in lessons)
     prompt = asking.prompts.render("patch", lessons=listed, outline=outline(asking.skill))
-    asked: list[ChatMessage] = [*messages, ChatMessageUser(content=prompt)]
     try:
-        proposed, conversation = await generate_structured(
-            get_model(role=ANALYST),
-            asked,
-            ProposedPatch,
-            "patch",
-            advise=lambda patch: misfits(patch, trajectory, asking.skill),
-            config=config,
-        )
+        try:
+            conversation.append(ChatMessageUser(content=prompt))
+            proposed = await _propose(conversation, trajectory, asking, config)
+        except ContextOverflowError:
+            conversation[:] = [ChatMessageUser(content=f"<skill>\n{asking.skill.skill_md}\n</skill>\n\n{prompt}")]
+            proposed = await _propose(conversation, trajectory, asking, config)
     except ModelOutputError as error:
-        return None, f"{UNUSABLE}{error}", asked
+        return None, f"{UNUSABLE}{error}"
     patch = Patch(
         trajectory=trajectory,
         edits=_edits(proposed, trajectory),
         reasoning=proposed.reasoning,
         changelog=tuple(proposed.changelog),
     )
-    return patch, "", conversation
+    return patch, ""
+
+
+async def _propose(
+    conversation: list[ChatMessage], trajectory: str, asking: Asking, config: GenerateConfig
+) -> ProposedPatch:
+    return await generate_structured(
+        get_model(role=ANALYST),
+        conversation,
+        ProposedPatch,
+        "patch",
+        advise=lambda patch: misfits(patch, trajectory, asking.skill),
+        config=config,
+    )
 
 
 def misfits(proposed: ProposedPatch, trajectory: str, skill: Skill) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from trace2skill.edits.patch import Patch
 from trace2skill.edits.proposed import ProposedEdit
@@ -22,7 +22,16 @@ class Lesson(Output):
     content: str = Field(min_length=1, description="One to three sentences: what to do, and why.")
 
 
-Lessons = Annotated[list[Lesson], Field(max_length=MAX_LESSONS)]
+def _with_text(lessons: object) -> object:
+    """The lessons that say something: an empty one is no reason to lose the others."""
+    if not isinstance(lessons, list):
+        return lessons
+    return [
+        row for row in lessons if not (isinstance(row, dict) and not all(str(text).strip() for text in row.values()))
+    ]
+
+
+Lessons = Annotated[list[Lesson], BeforeValidator(_with_text), Field(max_length=MAX_LESSONS)]
 
 
 class SuccessReport(Output):

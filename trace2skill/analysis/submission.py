@@ -11,6 +11,7 @@ from trace2skill.analysis.judging import Verdict
 from trace2skill.analysis.leaks import leaked, reference_values
 from trace2skill.analysis.redaction import redact, without_kinds
 from trace2skill.analysis.reports import Lesson
+from trace2skill.models.escapes import restore
 
 SHOWN_CHARACTERS = 1_500
 """Cap of a verdict, or of a script's output, as shown to an analyst."""
@@ -38,12 +39,20 @@ class Submission:
     """How many of them were of an answer, given or printed."""
     failures: Counter[str] = field(default_factory=Counter)
     """How often fixes failed with a verdict, whatever the kinds of its values."""
+    submitted: bool = False
+    """Whether the analyst has ended its analysis itself."""
     script: str = ""
     """Path of the fix."""
     source: str = ""
     """Text of the fix, or the whole final message where a fix is an answer."""
     causes: list[str] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
+
+    def close(self, causes: Sequence[str], lessons: Sequence[Lesson]) -> None:
+        """Take what ends the analysis."""
+        self.submitted = True
+        self.causes = [restore(cause) for cause in causes]
+        self.lessons = list(lessons)
 
     def show(self, verdict: Verdict, *, bare: bool = False, own: str = "") -> str:
         """A verdict as the analyst sees it: capped and without values, or nothing but PASSED or FAILED.

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 from rapidfuzz import fuzz
 
 from trace2skill.edits.patch import Edit
@@ -30,14 +30,29 @@ class DroppedEdit(Output):
     """An input edit that a merger leaves out."""
 
     id: str = Field(description="Id of the input edit.")
-    reason: str = Field(min_length=1, description="Why it is left out.")
+    reason: str = Field(default="no reason given", description="Why it is left out.")
+
+    @field_validator("reason", mode="after")
+    @classmethod
+    def _some(cls, reason: str) -> str:
+        return reason.strip() or "no reason given"
+
+
+def standing_for_some(edits: object) -> object:
+    """The edits that name inputs; one without would enter the skill with nobody's support.
+
+    Inspect does not send lengths of lists and strings to servers, so weak models leave them empty.
+    """
+    if not isinstance(edits, list):
+        return edits
+    return [edit for edit in edits if not (isinstance(edit, dict) and edit.get("ids") == [])]
 
 
 class MergeResult(Output):
     """What a merger returns: every input id stands in exactly one edit or is dropped."""
 
     reasoning: str = Field(default="", description="How duplicates and conflicts were settled.")
-    edits: list[MergedEdit] = Field(description="The merged edits.")
+    edits: Annotated[list[MergedEdit], BeforeValidator(standing_for_some)] = Field(description="The merged edits.")
     dropped: list[DroppedEdit] = Field(default_factory=list, description="Input edits left out, each with a reason.")
 
 

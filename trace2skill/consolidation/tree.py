@@ -13,14 +13,14 @@ from typing import Any
 from inspect_ai import SampleSource, Task
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalSample
-from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_model
+from inspect_ai.model import ChatMessage, ChatMessageUser, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import store
 
 from trace2skill.consolidation.merging import MergeResult, MergeStep, account, join_duplicates, settle
 from trace2skill.consolidation.selection import Selection, select_edits
 from trace2skill.edits.patch import Edit, Patch
-from trace2skill.errors import ModelOutputError
+from trace2skill.errors import ContextOverflowError, ModelOutputError
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import MERGER
 from trace2skill.models.structured import generate_structured
@@ -32,6 +32,9 @@ MERGE_BATCH = 32
 
 MERGE = "merge"
 """Store key of a finished merge."""
+
+SMALLEST_GROUP = 4
+"""Fewer edits are not merged in smaller groups when the merger has failed at them."""
 
 RESOLUTION = "resolve"
 """Sample id of the round in which conflicting edits are reworked."""
@@ -166,16 +169,50 @@ def _merger(asking: Asking, min_support: int) -> Solver:
 async def _merge(state: TaskState, edits: Sequence[Edit], asking: Asking, min_support: int) -> MergeStep:
     node: str = state.metadata["node"]
     joined = join_duplicates(edits)
-    if len(joined.edits) < 2:
-        return MergeStep(node=node, edits=joined.edits, merged=joined.merged)
+    step = await _merge_groups(state, node, joined.edits, asking, min_support, whole=True)
+    return step.model_copy(update={"node": node, "merged": joined.merged + step.merged})
+
+
+async def _merge_groups(
+    state: TaskState, node: str, edits: Sequence[Edit], asking: Asking, min_support: int, *, whole: bool
+) -> MergeStep:
+    """A merge; where the model does not manage it as a whole, in two smaller groups, whose results stand side by side.
+
+    Groups are made smaller once where the account stayed wrong, and as often as it takes where they do not fit in the
+    model's context.
+
+    Args:
+        state: The sample.
+        node: Name of the group; new edits are named after it.
+        edits: The group.
+        asking: The skill, and how the merger is asked.
+        min_support: Support that edits of SKILL.md need.
+        whole: Whether the group has not been made smaller yet.
+    """
+    if len(edits) < 2:
+        return MergeStep(node=node, edits=tuple(edits))
     prompt = asking.prompts.render(
-        "merger",
-        min_support=min_support,
-        files=numbered_files(asking.skill, joined.edits),
-        edits=edit_lines(joined.edits),
+        "merger", min_support=min_support, files=numbered_files(asking.skill, edits), edits=edit_lines(edits)
     )
-    step = await _ask(state, node, joined.edits, prompt, asking.thinking)
-    return step.model_copy(update={"merged": joined.merged + step.merged})
+    try:
+        return settle(node, edits, await _ask(state, edits, prompt, asking))
+    except ModelOutputError as error:
+        if len(edits) < SMALLEST_GROUP or not (whole or isinstance(error, ContextOverflowError)):
+            return MergeStep(node=node, edits=tuple(edits), passed_through=str(error))
+    # Edits of the same place stay together.
+    ordered = sorted(edits, key=lambda edit: (edit.file, edit.target, edit.id))
+    half = len(ordered) // 2
+    halves = [
+        await _merge_groups(state, f"{node}{name}", group, asking, min_support, whole=False)
+        for name, group in (("a", ordered[:half]), ("b", ordered[half:]))
+    ]
+    return MergeStep(
+        node=node,
+        edits=tuple(edit for step in halves for edit in step.edits),
+        merged=tuple(row for step in halves for row in step.merged),
+        dropped=tuple(drop for step in halves for drop in step.dropped),
+        passed_through="; ".join(step.passed_through for step in halves if step.passed_through),
+    )
 
 
 async def _resolve(state: TaskState, edits: Sequence[Edit], asking: Asking) -> MergeStep:
@@ -183,24 +220,32 @@ async def _resolve(state: TaskState, edits: Sequence[Edit], asking: Asking) -> M
     prompt = asking.prompts.render(
         "resolver", files=numbered_files(asking.skill, [*kept, *edits]), kept=edit_lines(kept), edits=edit_lines(edits)
     )
-    return await _ask(state, RESOLUTION, edits, prompt, asking.thinking)
+    try:
+        return settle(RESOLUTION, edits, await _ask(state, edits, prompt, asking))
+    except ModelOutputError as error:
+        return MergeStep(node=RESOLUTION, edits=tuple(edits), passed_through=str(error))
 
 
-async def _ask(state: TaskState, node: str, edits: Sequence[Edit], prompt: str, config: GenerateConfig) -> MergeStep:
-    """Put a merge to the model; if it never gives a complete account, the inputs go on unmerged, marked."""
+async def _ask(state: TaskState, edits: Sequence[Edit], prompt: str, asking: Asking) -> MergeResult:
+    """Put a merge to the model.
+
+    Raises:
+        ModelOutputError: It gave no complete account.
+    """
     question: list[ChatMessage] = [ChatMessageUser(content=prompt)]
     try:
-        result, state.messages = await generate_structured(
+        return await generate_structured(
             get_model(role=MERGER),
             question,
             MergeResult,
             "merge_result",
             lambda answer: account(edits, answer),
-            config=config,
+            config=asking.settings.merger,
         )
-    except ModelOutputError as error:
-        return MergeStep(node=node, edits=tuple(edits), passed_through=str(error))
-    return settle(node, edits, result)
+    finally:
+        # Groups that were made smaller are conversations of their own; the sample shows all of them.
+        state.messages = [*state.messages, *question] if state.metadata.get("asked") else question
+        state.metadata["asked"] = True
 
 
 def edit_lines(edits: Sequence[Edit]) -> str:

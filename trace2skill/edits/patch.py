@@ -1,5 +1,6 @@
 """Edits and patches, and what an edit comes to on a frozen skill: a span of lines, or a reason why not."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -167,6 +168,8 @@ def _resolve(edit: Edit, skill: Skill) -> Resolved:
         return Resolved(edit=edit, kind="delete_file", place=Placement(start=0, end=0, text=()))
     document = document_of(skill, edit.file)
     place = _PLACES[edit.op](document, edit)
+    if _said_already(place, document):
+        raise PatchError(f"already there: all that the edit says stands in {edit.file}")
     _check_outline(document, place)
     kind: Literal["insert", "replace", "delete"] = "insert" if place.start == place.end else "replace"
     return Resolved(edit=edit, kind="delete" if edit.op == "delete_section" else kind, place=place)
@@ -196,6 +199,24 @@ def document_of(skill: Skill, file: str) -> Document:
         return parse_document(skill.files[file])
     except UnicodeDecodeError:
         raise PatchError(f"file {file!r} is not UTF-8 text") from None
+
+
+def _said_already(place: Placement, document: Document) -> bool:
+    """Whether an edit brings nothing new: each of its lines stands in the document, up to list marker and markup.
+
+    One that replaces lines by others that stand elsewhere takes a repetition away, which is a change.
+    """
+    if place.start < place.end:
+        return place.text == tuple(document.lines[place.start : place.end])
+    there = {_bare(line) for line in document.lines[document.front :]}
+    return all(_bare(line) in there for line in place.text if line.strip())
+
+
+def _bare(line: str) -> str:
+    return " ".join(_MARKUP.sub(" ", line).lower().split())
+
+
+_MARKUP = re.compile(r"^\s*(?:[-*+]|\d+[.)]|#+|>)\s+|[*_`]+")
 
 
 def _create(edit: Edit, skill: Skill) -> Placement:

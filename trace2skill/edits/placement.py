@@ -86,6 +86,9 @@ def replace_text(document: Document, heading: str, old: str, content: str) -> Pl
         lines[0] = found.before + lines[0]
     lines[-1] += found.after
     text = tuple(lines) if any(line.strip() for line in lines) else ()
+    lost = [section.title for section in document.sections if found.start < section.body and section.start < found.end]
+    if lost != [section.title for section in parse_lines(text).sections]:
+        raise PatchError("headings change through add_section and delete_section only; quote the text below them")
     weakest: Match = max((match, found.match), key=("exact", "loose", "near").index)
     return Placement(start=found.start, end=found.end, text=text, match=weakest, gap=False)
 

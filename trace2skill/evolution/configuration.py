@@ -71,6 +71,14 @@ class EvolveConfig(BaseModel):
     """Tokens that one analysis may take; none for no limit."""
     analyst_seconds: int | None = Field(default=None, ge=1)
     """Seconds that one analysis may take; none for no limit."""
+    analyst_max_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of one generation of an analyst; by default those of the profile, else `Settings`' own."""
+    merger_max_tokens: int | None = Field(default=None, ge=1)
+    """Tokens of one merge; likewise."""
+    temperature: float | None = Field(default=None, ge=0)
+    """Temperature of analysts and mergers; by default that of the profile, else the server's."""
+    timeout: int | None = Field(default=None, ge=1)
+    """Seconds after which a call that has not ended is tried again."""
     transcript_tokens: int = Field(default=TRANSCRIPT_TOKENS, ge=100)
     """Budget of a transcript in a prompt; the whole lies in the analyst's sandbox."""
     max_quarantined: float = Field(default=0.1, ge=0, le=1)

@@ -96,10 +96,15 @@ def _draft(name: str, sampling: GenerateConfig) -> Solver:
     @solver(name="draft")
     def build(name: str) -> Solver:
         async def solve(state: TaskState, generate: Generate) -> TaskState:
-            asked = [ChatMessageUser(content=state.input_text)]
+            state.messages = [ChatMessageUser(content=state.input_text)]
             try:
-                draft, state.messages = await generate_structured(
-                    get_model(), asked, SkillDraft, "skill_draft", lambda text: _problems(name, text), config=sampling
+                draft = await generate_structured(
+                    get_model(),
+                    state.messages,
+                    SkillDraft,
+                    "skill_draft",
+                    lambda text: _problems(name, text),
+                    config=sampling,
                 )
             except ModelOutputError as error:
                 store().set("problem", str(error))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from inspect_ai.model import GenerateConfig, Model
+from inspect_ai.model import Model
 from inspect_ai.util import DisplayType
 from rich.console import Console
 
@@ -26,6 +26,7 @@ from trace2skill.evolution.run import Run
 from trace2skill.files import file_digest
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import Cast
+from trace2skill.models.sampling import Settings
 
 
 def evolve(
@@ -90,7 +91,13 @@ def _asking(config: EvolveConfig, inputs: Inputs) -> Asking:
     return Asking(
         skill=inputs.skill,
         prompts=inputs.prompts,
-        thinking=inputs.profile.thinking if inputs.profile else GenerateConfig(),
+        settings=Settings.of(
+            inputs.profile,
+            analyst_max_tokens=config.analyst_max_tokens,
+            merger_max_tokens=config.merger_max_tokens,
+            temperature=config.temperature,
+            timeout=config.timeout,
+        ),
         transcript_tokens=config.transcript_tokens,
     )
 

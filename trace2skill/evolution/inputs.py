@@ -139,10 +139,9 @@ def choose_cast(config: EvolveConfig, inputs: Inputs, model: Model | None) -> Ca
         LogError: The logs are of several models, or there are none and no model is named.
         Trace2SkillError: A model cannot be used.
     """
-    profile = inputs.profile
-    generate = (profile.instruct if profile else GenerateConfig()).merge(GenerateConfig(seed=config.seed))
-    named = {ANALYST: config.analyst_model, MERGER: config.merger_model}
-    roles = {role: open_model(name, generate, f"--{role}-model") for role, name in named.items() if name}
+    generate = GenerateConfig(seed=config.seed)
+    own = {ANALYST: config.analyst_model, MERGER: config.merger_model}
+    roles = {role: open_model(name, generate, f"--{role}-model") for role, name in own.items() if name}
     roles = {**task_roles(config), **roles}
     main = model or (open_model(config.model, generate, "--model", config.provider) if config.model else None)
     if main is None and not inputs.headers:
@@ -155,7 +154,10 @@ def choose_cast(config: EvolveConfig, inputs: Inputs, model: Model | None) -> Ca
             )
     if main is None:
         check_one_model(inputs.headers)
-        main = logged_model(inputs.headers[0].model, generate, config.provider)
+        # The agent's sampling and limits are the agent's: each part of the engine has its own.
+        main = logged_model(
+            inputs.headers[0].model.model_copy(update={"config": GenerateConfig()}), generate, config.provider
+        )
     return Cast(main=main, roles=roles)
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from inspect_ai.log import EvalSample
 from inspect_ai.model import (
     ChatMessage,
     ChatMessageAssistant,
@@ -31,6 +32,18 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+
+def how_it_ended(attempt: EvalSample) -> str:
+    """A sentence on what ended a run from outside; empty if the agent ended it itself."""
+    if attempt.limit:
+        return f"The run was ended by its {attempt.limit.type} limit."
+    match attempt.output.stop_reason if attempt.output.choices else "stop":
+        case "max_tokens":
+            return "The run's last answer was cut off at the limit of tokens for one answer."
+        case "model_length":
+            return "The run filled the model's context; its last answer was cut off there."
+    return ""
 
 
 def render_transcript(messages: Sequence[ChatMessage], tokens: int | None = None) -> str:

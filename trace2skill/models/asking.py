@@ -1,15 +1,18 @@
 """What analysts and mergers of a run are given: the frozen skill, the prompts, and how they are sampled."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from inspect_ai.model import GenerateConfig
-
+from trace2skill.models.sampling import Settings
 from trace2skill.prompts import Prompts
 from trace2skill.skill.folder import Skill
 
 TRANSCRIPT_TOKENS = 16_000
 """Default budget of a transcript in a prompt."""
+
+LEAST_TRANSCRIPT = 500
+"""Tokens below which a transcript is not shortened further."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +22,21 @@ class Asking:
     skill: Skill
     """The frozen skill."""
     prompts: Prompts = field(default_factory=Prompts)
-    thinking: GenerateConfig = field(default_factory=GenerateConfig)
-    """How single calls are sampled."""
+    settings: Settings = field(default_factory=Settings)
+    """How each part is sampled and bounded."""
     transcript_tokens: int = TRANSCRIPT_TOKENS
     """Budget of a transcript in a prompt."""
 
     @property
     def digest(self) -> str:
         """Identifies these settings in a solver's arguments."""
-        parts = [self.skill.digest, *self.prompts.digests().values(), self.thinking.model_dump_json()]
+        parts = [self.skill.digest, *self.prompts.digests().values(), self.settings.model_dump_json()]
         return sha256("\n".join([*parts, str(self.transcript_tokens)]).encode()).hexdigest()
+
+    def budgets(self) -> Iterator[int]:
+        """Budgets of a transcript to try, each half of the one before, until the prompt fits in the model's context."""
+        budget = self.transcript_tokens
+        yield budget
+        while budget // 2 >= LEAST_TRANSCRIPT:
+            budget //= 2
+            yield budget

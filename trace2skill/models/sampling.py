@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trace2skill.errors import Trace2SkillError
 
+SECONDS = 600
+"""Seconds that one attempt of a call may take, by default."""
+
+ATTEMPTS = 3
+"""A call may take so many times the time of one attempt, waiting between attempts included."""
+
 _BUNDLED = files("trace2skill.models").joinpath("profiles")
 
 
@@ -23,6 +29,59 @@ class Profile(BaseModel):
     """For agents: many short turns."""
     thinking: GenerateConfig
     """For single calls: success analysis, merging."""
+
+
+class Settings(BaseModel):
+    """How each of the engine's parts is sampled and bounded. Nothing of it comes from the logged agent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    analyst: GenerateConfig = GenerateConfig(max_tokens=8_192)
+    """The error analyst's turns with tools."""
+    single: GenerateConfig = GenerateConfig(max_tokens=16_384)
+    """Analyses in one call, and the edits after them."""
+    merger: GenerateConfig = GenerateConfig(max_tokens=32_768)
+    """Merges, whose answers hold the edits of a whole batch."""
+
+    @classmethod
+    def of(
+        cls,
+        profile: Profile | None = None,
+        *,
+        analyst_max_tokens: int | None = None,
+        merger_max_tokens: int | None = None,
+        temperature: float | None = None,
+        timeout: int | None = None,
+    ) -> "Settings":
+        """The defaults, on top of them a profile, and on top of that what the user said.
+
+        Args:
+            profile: How the model wants to be sampled.
+            analyst_max_tokens: Tokens of one generation of an analyst, with tools or without.
+            merger_max_tokens: Tokens of one merge.
+            temperature: Of all parts.
+            timeout: Seconds after which a call that has not ended is given up and tried again; in all it may take
+                `ATTEMPTS` times as long.
+        """
+        bounds = GenerateConfig(attempt_timeout=timeout or SECONDS, timeout=ATTEMPTS * (timeout or SECONDS))
+        said = GenerateConfig(temperature=temperature)
+        profile = profile or Profile(source="", instruct=GenerateConfig(), thinking=GenerateConfig())
+        parts = {
+            "analyst": (profile.instruct, analyst_max_tokens),
+            "single": (profile.thinking, analyst_max_tokens),
+            "merger": (profile.thinking, merger_max_tokens),
+        }
+        default = cls()
+        return cls(
+            **{
+                part: getattr(default, part)
+                .merge(bounds)
+                .merge(sampled)
+                .merge(said)
+                .merge(GenerateConfig(max_tokens=tokens))
+                for part, (sampled, tokens) in parts.items()
+            }
+        )
 
 
 def bundled_profiles() -> list[str]:

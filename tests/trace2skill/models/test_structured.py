@@ -1,8 +1,8 @@
 import pytest
-from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelOutput, ModelUsage, get_model
+from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
 from pydantic import BaseModel
 
-from trace2skill.errors import ModelOutputError
+from trace2skill.errors import ContextOverflowError, ModelOutputError
 from trace2skill.models.structured import generate_structured, parse
 
 
@@ -10,17 +10,22 @@ class Answer(BaseModel):
     value: int
 
 
-def scripted(*texts: str):
-    outputs = [ModelOutput.from_content("mockllm", text) for text in texts]
-    for output in outputs:
+def outputs(*texts: str) -> list[ModelOutput]:
+    found = [ModelOutput.from_content("mockllm", text) for text in texts]
+    for output in found:
         output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)
-    return get_model("mockllm/model", custom_outputs=outputs, config=GenerateConfig(), memoize=False)
+    return found
+
+
+def scripted(*texts: str) -> Model:
+    return get_model("mockllm/model", custom_outputs=outputs(*texts), config=GenerateConfig(), memoize=False)
 
 
 async def test_broken_output_is_repaired_with_the_problem_told() -> None:
     model = scripted('{"value": "x"}', "not json", '{"value": 3}')
 
-    answer, conversation = await generate_structured(model, [ChatMessageUser(content="?")], Answer, "answer")
+    conversation: list[ChatMessage] = [ChatMessageUser(content="?")]
+    answer = await generate_structured(model, conversation, Answer, "answer")
 
     assert answer.value == 3
     assert [message.role for message in conversation] == ["user", "assistant", "user", "assistant", "user", "assistant"]
@@ -30,9 +35,10 @@ async def test_broken_output_is_repaired_with_the_problem_told() -> None:
 async def test_a_failed_check_is_told_too() -> None:
     model = scripted('{"value": 1}', '{"value": 2}')
 
-    answer, conversation = await generate_structured(
+    conversation: list[ChatMessage] = [ChatMessageUser(content="?")]
+    answer = await generate_structured(
         model,
-        [ChatMessageUser(content="?")],
+        conversation,
         Answer,
         "answer",
         lambda found: [] if found.value > 1 else ["value is too small"],
@@ -44,10 +50,76 @@ async def test_a_failed_check_is_told_too() -> None:
 
 async def test_after_the_last_repair_it_gives_up() -> None:
     with pytest.raises(ModelOutputError, match="no usable answer in 4 attempts"):
-        await generate_structured(scripted(*["{}"] * 4), [ChatMessageUser(content="?")], Answer, "answer")
+        await generate_structured(
+            scripted("{}", "[]", "1", "no"),
+            [ChatMessageUser(content="?")],
+            Answer,
+            "answer",
+        )
 
 
 def test_a_fenced_object_is_read() -> None:
     parsed, problems = parse('```json\n{"value": 7}\n```', Answer)
 
     assert (parsed, problems) == (Answer(value=7), [])
+
+
+def cut(text: str) -> ModelOutput:
+    output = ModelOutput.from_content("mockllm", text, stop_reason="max_tokens")
+    output.usage = ModelUsage(input_tokens=1, output_tokens=99, total_tokens=100)
+    return output
+
+
+async def test_an_answer_that_was_cut_off_is_not_kept_and_asked_for_once_more() -> None:
+    long = '{"value": 1' + "0" * 5000
+    model = get_model("mockllm/model", custom_outputs=[cut(long), *outputs('{"value": 3}')], memoize=False)
+    conversation: list[ChatMessage] = [ChatMessageUser(content="?")]
+
+    assert (await generate_structured(model, conversation, Answer, "answer")).value == 3
+    assert "cut off after 99 tokens" in conversation[2].text
+    assert all(len(message.text) < 500 for message in conversation)
+
+
+async def test_after_two_cut_offs_no_further_call_is_made() -> None:
+    model = get_model("mockllm/model", custom_outputs=[cut('{"value": 1'), cut('{"value": 2')], memoize=False)
+
+    with pytest.raises(ModelOutputError, match=r"in 2 attempts.* cut off after 99 tokens.*--analyst-max-tokens"):
+        await generate_structured(model, [ChatMessageUser(content="?")], Answer, "answer")
+
+
+async def test_an_answer_that_comes_again_word_for_word_ends_the_rounds() -> None:
+    with pytest.raises(ModelOutputError, match="in 2 attempts"):
+        await generate_structured(scripted("{}", "{}"), [ChatMessageUser(content="?")], Answer, "answer")
+
+
+OVERFLOW = "This model's maximum context length is 8192 tokens. However, your prompt contains 9000 input tokens"
+RESERVED = "This model's maximum context length is 8192 tokens. However, you requested 4096 output tokens and your"
+
+
+def refused(text: str) -> ModelOutput:
+    output = ModelOutput.from_content("mockllm", text, stop_reason="model_length")
+    output.usage = ModelUsage(input_tokens=0, output_tokens=0, total_tokens=0)
+    return output
+
+
+async def test_a_servers_refusal_is_no_answer_and_not_asked_again() -> None:
+    model = get_model("mockllm/model", custom_outputs=[refused(OVERFLOW)], memoize=False)
+
+    with pytest.raises(ContextOverflowError, match="too long for mockllm/model: This model's maximum context length"):
+        await generate_structured(model, [ChatMessageUser(content="?")], Answer, "answer")
+
+
+async def test_a_limit_that_does_not_fit_beside_the_prompt_gives_way() -> None:
+    limits: list[int | None] = []
+
+    def serve(messages: object, tools: object, choice: object, config: GenerateConfig) -> ModelOutput:
+        limits.append(config.max_tokens)
+        fits = config.max_tokens is not None and config.max_tokens <= 3192
+        return outputs('{"value": 3}')[0] if fits else refused(f"{RESERVED} prompt contains at least 5000 input tokens")
+
+    model = get_model("mockllm/model", custom_outputs=serve, memoize=False)
+    config = GenerateConfig(max_tokens=4096)
+    conversation: list[ChatMessage] = [ChatMessageUser(content="?")]
+
+    assert (await generate_structured(model, conversation, Answer, "answer", config=config)).value == 3
+    assert limits == [4096, 3192]
