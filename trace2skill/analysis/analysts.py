@@ -30,7 +30,7 @@ from trace2skill.analysis.fix import (
 )
 from trace2skill.analysis.gate import clean_run
 from trace2skill.analysis.judging import Judging
-from trace2skill.analysis.leaks import readable
+from trace2skill.analysis.leaks import answers, readable
 from trace2skill.analysis.lessons import UNUSABLE, leaking_edits, propose_patch
 from trace2skill.analysis.reports import MAX_LESSONS, Analysis, Analyst, ErrorReport, SuccessReport
 from trace2skill.analysis.submission import Submission, sift
@@ -175,7 +175,8 @@ async def _place_attempt(attempt: EvalSample, transcript: str) -> list[str]:
 async def _conclude(state: TaskState, trajectory: str, submission: Submission, asking: Asking, rejected: str) -> None:
     """Apply what can be checked at once, have the lessons turned into edits, and keep the analysis in the store."""
     values = await anyio.to_thread.run_sync(submission.reference_values)
-    lessons, stopped = sift(submission.lessons, values)
+    guarded = values | answers(submission.targets)
+    lessons, stopped = sift(submission.lessons, guarded)
     rejected = rejected or refuse(submission, values)
     if not rejected and stopped and not lessons:
         rejected = f"every lesson was stopped; {stopped[0]}"
@@ -191,7 +192,7 @@ async def _conclude(state: TaskState, trajectory: str, submission: Submission, a
         patch=patch,
         fix=submission.script,
         fix_source=submission.source,
-        leaks=leaking_edits(patch, values),
+        leaks=leaking_edits(patch, guarded),
         rejected=rejected,
     )
     store().set(ANALYSIS, analysis.model_dump(mode="json"))
@@ -231,10 +232,9 @@ def _single_prompt(analyst: Analyst, attempt: EvalSample, asking: Asking, rule: 
     }
     if analyst == "success":
         return asking.prompts.render("success_analyst", **values)
-    targets = [attempt.target] if isinstance(attempt.target, str) else attempt.target
     known = (str(values["task"]), render_transcript(attempt.messages))
     verdict = Judging(rule=rule, scorers=()).of(attempt.scores or {})
-    shown = Submission(targets=tuple(targets), known=known).show(verdict)
+    shown = Submission(targets=_targets(attempt), known=known).show(verdict)
     return asking.prompts.render("error_llm", verdict=f"{shown}\n{how_it_ended(attempt)}".strip(), **values)
 
 
@@ -247,7 +247,8 @@ async def _report(
     except ModelOutputError as error:
         return Analysis(trajectory=trajectory, analyst=analyst, rejected=f"{UNUSABLE}{error}")
     causes = (told.solution_path,) if isinstance(told, SuccessReport) else tuple(told.causes)
-    lessons, stopped = sift(told.lessons, frozenset())
+    guarded = answers(_targets(attempt))
+    lessons, stopped = sift(told.lessons, guarded)
     patch, rejected = None, ""
     if lessons:
         patch, rejected = await propose_patch(state.messages, trajectory, lessons, asking, asking.settings.single)
@@ -258,9 +259,13 @@ async def _report(
         lessons=tuple(lessons),
         lessons_stopped=stopped,
         patch=patch,
-        leaks=leaking_edits(patch, frozenset()),
+        leaks=leaking_edits(patch, guarded),
         rejected=rejected,
     )
+
+
+def _targets(attempt: EvalSample) -> tuple[str, ...]:
+    return (attempt.target,) if isinstance(attempt.target, str) else tuple(attempt.target)
 
 
 async def _told(

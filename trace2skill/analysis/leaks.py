@@ -21,11 +21,31 @@ _DAY_ZERO = date(1899, 12, 30)
 """Workbooks save a date as the number of days since then."""
 _CALLED_DATE = re.compile(r"\b(?:datetime|date)\((\d{4}), (\d\d?), (\d\d?)[\d, ]*\)")
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.){4,80})'|\"((?:[^\"\\]|\\.){4,80})\"")
+# "Expected output" and "reference values" are not among them: of 1,647 recorded texts of a real model, all 12 that hold
+# such words speak of the form of results, or of values in the input.
 _MENTION = re.compile(
-    r"\b(golden (file|workbook|answer)|reference (answer|file|workbook|solution|values?)|ground[- ]truth|answer key"
-    r"|expected (answer|output|values?)|check_(fix|answer)|the (grader|scorer|verdict))\b",
+    r"\b(golden (file|workbook|answer)|reference (answer|file|workbook|solution)|ground[- ]truth|answer key"
+    r"|expected answer|check_(fix|answer)|the (grader|scorer|verdict))\b",
     re.IGNORECASE,
 )
+_STATED = re.compile(
+    r"\b(?:answer|solution|expected (?:output|result|value))s? "
+    r"(?:is|was|are|equals|(?:should|must) (?:be|have been)):? [\"'`$(\[\\{a-z]{0,8}-?\d[\d.,]*",
+    re.IGNORECASE,
+)
+
+
+def answers(targets: Iterable[str]) -> frozenset[str]:
+    """Targets that no lesson quotes, although they may stand in the task itself: a lesson is for other tasks.
+
+    Left out are those that may well be a lesson's own words: short ones, single words in lower case, and paths.
+    """
+    return frozenset(
+        target
+        for target in map(str.strip, targets)
+        if len(target) > SHORTEST_NUMBER or (target.isdecimal() and len(target) == SHORTEST_NUMBER)
+        if "/" not in target and not (target.islower() and target.isalpha())
+    )
 
 
 def reference_values(verdicts: str, known: Iterable[str]) -> frozenset[str]:
@@ -50,9 +70,11 @@ def reference_values(verdicts: str, known: Iterable[str]) -> frozenset[str]:
 
 
 def leaked(text: str, values: frozenset[str]) -> str | None:
-    """Why a lesson or edit may not be used: it quotes a reference value or speaks of the reference. None if it may."""
+    """Why a lesson or edit may not be used: it holds an answer, or speaks of the reference. None if it may."""
     if mention := _MENTION.search(text):
         return f"mentions what the agent never sees: '{mention.group()}'"
+    if stated := _STATED.search(text):
+        return f"states an answer: '{stated.group()}'"
     return hard_coded(text, values)
 
 

@@ -13,7 +13,7 @@ from inspect_ai.log import (
     read_eval_log_sample,
     read_eval_log_sample_summaries,
 )
-from inspect_ai.model import Model
+from inspect_ai.model import Model, ModelUsage
 from inspect_ai.util import DisplayType
 from pydantic import BaseModel, ConfigDict
 
@@ -32,11 +32,12 @@ class StageUsage(BaseModel):
     samples: int
     """Finished samples."""
     calls: int
-    """Model calls whose replies stand in the finished samples."""
+    """Model calls that were answered, those whose answers could not be used among them."""
     input_tokens: int
-    """Tokens read, cached ones included, over all attempts in this log."""
-    cached_tokens: int
-    """Tokens read from the server's prefix cache, where it tells."""
+    """Tokens read, cached ones included. Calls under way when a run was killed are in no figure."""
+    cached_tokens: int | None
+    """Tokens read from the server's prefix cache; None where it does not tell (vLLM does with
+    `--enable-prompt-tokens-details`)."""
     output_tokens: int
     """Tokens generated."""
     started: str
@@ -55,12 +56,17 @@ class Tally:
     """What the samples of a stage say of its cost, noted as they are read."""
 
     calls: int = 0
+    usage: dict[str, ModelUsage] = field(default_factory=dict)
+    """Tokens by model. The log's own figures are those of the last attempt, these also of the samples that it took over
+    from earlier ones."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Working time of each sample."""
 
     def add(self, sample: EvalSample) -> None:
         """Note a sample."""
-        self.calls += sum(message.role == "assistant" and message.source == "generate" for message in sample.messages)
+        self.calls += sample.turn_count or 0
+        for model, used in sample.model_usage.items():
+            self.usage[model] = self.usage.get(model, ModelUsage()) + used
         self.seconds[str(sample.id)] = sample.working_time or 0.0
 
 
@@ -157,8 +163,14 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
         tally: Its samples.
         waits_for: The samples that a sample had to wait for.
     """
-    models = log.stats.model_usage.values()
-    cached = sum(model.input_tokens_cache_read or 0 for model in models)
+    # The larger of the two: attempts of a sample that broke and was tried again are in the log's figures alone.
+    stats = log.stats.model_usage
+    models = [
+        max(tally.usage.get(name, ModelUsage()), stats.get(name, ModelUsage()), key=lambda used: used.total_tokens)
+        for name in sorted(tally.usage.keys() | stats.keys())
+    ]
+    told = [model.input_tokens_cache_read for model in models if model.input_tokens_cache_read is not None]
+    cached = sum(told)
     log_path = file_of(log)
     started, completed = log.stats.started_at, log.stats.completed_at
     return StageUsage(
@@ -167,7 +179,7 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
         samples=log.results.completed_samples if log.results else 0,
         calls=tally.calls,
         input_tokens=cached + sum(model.input_tokens + (model.input_tokens_cache_write or 0) for model in models),
-        cached_tokens=cached,
+        cached_tokens=cached if told else None,
         output_tokens=sum(model.output_tokens for model in models),
         started=started,
         completed=completed,

@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 
-from trace2skill.analysis.leaks import hard_coded, leaked, readable, reference_values
+from trace2skill.analysis.leaks import answers, hard_coded, leaked, readable, reference_values
 
 VERDICT = "FAILED\nSheet1!B2: expected 48213.5, got None\nSheet1!B3: expected 'Hamburg-Altona', got 'Bremen'"
 
@@ -24,8 +24,43 @@ def test_a_fix_with_a_reference_value_is_stopped() -> None:
 
 def test_a_lesson_that_speaks_of_the_reference_is_stopped() -> None:
     assert leaked("Compare with the golden workbook.", frozenset()) is not None
-    assert leaked("Compare with the expected output.", frozenset()) is not None
+    assert leaked("Compare with the expected answer.", frozenset()) is not None
     assert leaked("Read back what was written.", frozenset()) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Understand the expected output format before writing.",
+        "Check that key cells contain expected values.",
+        "Map external reference values to rows by key.",
+        "The answer is a single number without unit.",
+        "The result is 0 for an empty list.",
+    ],
+)
+def test_a_lesson_about_form_is_no_leak(text: str) -> None:
+    assert leaked(text, frozenset()) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is 7,102.",
+        "Note that the correct answer should be $\\boxed{42}$.",
+        "The expected output was 3.5 here.",
+        "The final answer is: 12",
+    ],
+)
+def test_a_lesson_that_states_an_answer_is_stopped(text: str) -> None:
+    assert leaked(text, frozenset()) is not None
+
+
+def test_no_lesson_quotes_its_tasks_answer_though_the_task_holds_it() -> None:
+    guarded = answers(["Aoki Ward", "7102", "12", "total", "spreadsheet/1_2/golden.xlsx", " 204 "])
+
+    assert guarded == {"Aoki Ward", "7102", "204"}
+    assert leaked("Cities such as Aoki Ward come last.", guarded) is not None
+    assert leaked("Totals such as 7,102 need a check.", guarded) is not None
 
 
 def test_text_inside_a_workbook_is_readable() -> None:
