@@ -1,11 +1,12 @@
 """The errors a user can meet, and nothing else.
 
     Trace2SkillError
-    ├── LogError           a log is missing, empty, unreadable or without scores
-    ├── SkillError         a skill folder is missing, malformed, or fails the Agent Skills format check
-    ├── PatchError         an edit or patch file is malformed, unsafe, or does not fit the skill
-    ├── ModelOutputError   a model's structured output stayed invalid after every repair round
-    └── DataError          benchmark data is missing, damaged, or not what was declared
+    ├── LogError             a log is missing, empty, unreadable or without scores
+    ├── SkillError           a skill folder is missing, malformed, or fails the Agent Skills format check
+    ├── PatchError           an edit or patch file is malformed, unsafe, or does not fit the skill
+    ├── InterruptedRunError  a run was stopped from outside; what is finished is kept
+    ├── ModelOutputError     a model's structured output stayed invalid after every repair round
+    └── DataError            benchmark data is missing, damaged, or not what was declared
 
 Each message says what was required, what arrived, where, and what to do. Both command lines, `trace2skill` and
 `inspect`, print it without a traceback. For the latter the base class must be Inspect's own `PrerequisiteError`,
@@ -16,6 +17,7 @@ from inspect_ai._util.error import PrerequisiteError
 
 __all__ = [
     "DataError",
+    "InterruptedRunError",
     "LogError",
     "ModelOutputError",
     "PatchError",
@@ -43,6 +45,10 @@ class SkillError(Trace2SkillError):
 
 class PatchError(Trace2SkillError):
     """An edit or patch file is malformed, unsafe, or does not fit the skill."""
+
+
+class InterruptedRunError(Trace2SkillError):
+    """A run was stopped from outside; what is finished is kept."""
 
 
 class ModelOutputError(Trace2SkillError):

@@ -1,6 +1,7 @@
 """Stages of a run: each an Inspect eval set in a log folder of its own, resumed by running it again."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +17,11 @@ from inspect_ai.log import (
 from inspect_ai.model import Model
 from inspect_ai.util import DisplayType
 from pydantic import BaseModel, ConfigDict
+from rich import get_console
+from rich.console import ConsoleRenderable, RenderHook
+from rich.text import Text
 
-from trace2skill.errors import LogError
+from trace2skill.errors import InterruptedRunError, LogError
 
 
 class StageUsage(BaseModel):
@@ -115,30 +119,36 @@ def run_stage(
         The logs' headers, in the order of the tasks' names.
 
     Raises:
-        LogError: Samples failed, or the stage was interrupted; finished samples are kept.
+        LogError: Samples failed; finished ones are kept.
+        InterruptedRunError: The stage was stopped; finished samples are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    success, logs = eval_set(
-        list(tasks),
-        log_dir=str(folder),
-        model=model,
-        model_roles=dict(roles) if roles else None,
-        retry_attempts=0,
-        retry_immediate=False,
-        max_tasks=len(tasks),
-        continue_on_fail=True,
-        # Inspect fails from this count on, and with True from the first error.
-        fail_on_error=tolerate + 1 if tolerate else True,
-        retry_on_error=1 if tolerate else None,
-        log_buffer=1,
-        # Samples that Inspect restores from its realtime buffer after a crash have lost their store: their results.
-        log_realtime=False,
-        tags=list(tags),
-        max_connections=max_connections,
-        display=display,
-    )
+    with _without_last_word():
+        success, logs = eval_set(
+            list(tasks),
+            log_dir=str(folder),
+            model=model,
+            model_roles=dict(roles) if roles else None,
+            retry_attempts=0,
+            retry_immediate=False,
+            max_tasks=len(tasks),
+            continue_on_fail=True,
+            # Inspect fails from this count on, and with True from the first error.
+            fail_on_error=tolerate + 1 if tolerate else True,
+            retry_on_error=1 if tolerate else None,
+            log_buffer=1,
+            # Samples that Inspect restores from its realtime buffer after a crash have lost their store: their results.
+            log_realtime=False,
+            tags=list(tags),
+            max_connections=max_connections,
+            display=display,
+        )
     # After an interrupt Inspect returns no logs, and calls that a success.
     if not success or len(logs) < len(tasks) or any(log.status != "success" for log in logs):
+        if all(log.status in ("success", "cancelled") for log in logs):
+            raise InterruptedRunError(
+                f"Interrupted. Finished samples are kept in {folder}: run the same command again to go on."
+            )
         raise LogError(_failure(logs, folder))
     return sorted(logs, key=lambda log: log.eval.task)
 
@@ -176,9 +186,28 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
     )
 
 
+class _NoLastWord(RenderHook):
+    """Leaves out the line with which Inspect ends an eval set: after an interrupt it says that all went well."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [
+            what
+            for what in renderables
+            if not (isinstance(what, Text) and what.plain.startswith("Completed all tasks in "))
+        ]
+
+
+@contextmanager
+def _without_last_word() -> Iterator[None]:
+    console = get_console()
+    console.push_render_hook(_NoLastWord())
+    try:
+        yield
+    finally:
+        console.pop_render_hook()
+
+
 def _failure(logs: Sequence[EvalLog], folder: Path) -> str:
-    if all(log.status in ("success", "cancelled") for log in logs):
-        return f"Interrupted. Finished samples are kept in {folder}: run the same command again to go on."
     problems = []
     for log in logs:
         if log.status == "success":
