@@ -5,6 +5,7 @@
     ├── SkillError           a skill folder is missing, malformed, or fails the Agent Skills format check
     ├── PatchError           an edit or patch file is malformed, unsafe, or does not fit the skill
     ├── InterruptedRunError  a run was stopped from outside; what is finished is kept
+    ├── DiskFullError        there is no space left; what is finished is kept
     ├── ModelOutputError     a model's structured output stayed invalid after every repair round
     └── DataError            benchmark data is missing, damaged, or not what was declared
 
@@ -17,6 +18,7 @@ from inspect_ai._util.error import PrerequisiteError
 
 __all__ = [
     "DataError",
+    "DiskFullError",
     "InterruptedRunError",
     "LogError",
     "ModelOutputError",
@@ -49,6 +51,16 @@ class PatchError(Trace2SkillError):
 
 class InterruptedRunError(Trace2SkillError):
     """A run was stopped from outside; what is finished is kept."""
+
+
+class DiskFullError(Trace2SkillError):
+    """There is no space left; what is finished is kept."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"No space left on the disk of {folder}. What is finished is kept there: free some space and run the same "
+            "command again to go on."
+        )
 
 
 class ModelOutputError(Trace2SkillError):

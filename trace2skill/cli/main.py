@@ -57,7 +57,7 @@ class _Commands(click.Group):
             if error.errno == errno.EPIPE or error.strerror is None:
                 raise
             place = f"{error.filename}: " if error.filename else ""
-            _stop(f"{place}{error.strerror}. Nothing else is wrong: mend that and run the same command again.", 1)
+            _stop(f"{place}{error.strerror}. Mend that and run the same command again.", 1)
         except Exception as error:
             from trace2skill.errors import InterruptedRunError, PrerequisiteError
             from trace2skill.text import unmarked

@@ -34,8 +34,9 @@ EDIT_TOKENS = 120
 """An edit as a merger reads it; about what the recorded patches of the paper's model come to."""
 
 ASSUMPTIONS = (
-    f"Tokens are characters / {CHARACTERS_PER_TOKEN}, counted in the prompts, the skill and the transcripts. 'About': an "
-    f"error analysis takes {TOOL_TURNS} turns of {TURN_TOKENS} tokens; a patch has {EDITS_PER_PATCH} edits of {EDIT_TOKENS}.",
+    f"Tokens are characters / {CHARACTERS_PER_TOKEN}, counted in the prompts, the skill and the transcripts.",
+    f"'About': an error analysis takes {TOOL_TURNS} turns of {TURN_TOKENS} tokens, and a patch has {EDITS_PER_PATCH} "
+    f"edits of {EDIT_TOKENS}.",
     "'At most': every error analysis takes --max-turns or --analyst-tokens, every call reads all that came before it, "
     f"every reply has max_tokens of the profile or else of the logs ({REPLY_TOKENS:,} where they name none), and every "
     "tool result 16 KiB. Repair rounds come on top.",

@@ -1,10 +1,13 @@
 """Stages of a run: each an Inspect eval set in a log folder of its own, resumed by running it again."""
 
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TextIO
 
 from inspect_ai import Task, eval_set
 from inspect_ai.log import (
@@ -17,11 +20,12 @@ from inspect_ai.log import (
 from inspect_ai.model import Model
 from inspect_ai.util import DisplayType
 from pydantic import BaseModel, ConfigDict
-from rich import get_console
-from rich.console import ConsoleRenderable, RenderHook
-from rich.text import Text
 
-from trace2skill.errors import InterruptedRunError, LogError
+from trace2skill.errors import DiskFullError, InterruptedRunError, LogError
+from trace2skill.files import FULL
+
+_ROOM = 1 << 20
+"""Bytes that the next sample of a log may need."""
 
 
 class StageUsage(BaseModel):
@@ -123,7 +127,7 @@ def run_stage(
         InterruptedRunError: The stage was stopped; finished samples are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with _without_last_word():
+    with redirect_stdout(_WithoutLastWord(sys.stdout)):
         success, logs = eval_set(
             list(tasks),
             log_dir=str(folder),
@@ -149,6 +153,8 @@ def run_stage(
             raise InterruptedRunError(
                 f"Interrupted. Finished samples are kept in {folder}: run the same command again to go on."
             )
+        if _is_full(folder):
+            raise DiskFullError(folder)
         raise LogError(_failure(logs, folder))
     return sorted(logs, key=lambda log: log.eval.task)
 
@@ -186,25 +192,28 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
     )
 
 
-class _NoLastWord(RenderHook):
-    """Leaves out the line with which Inspect ends an eval set: after an interrupt it says that all went well."""
+class _WithoutLastWord:
+    """Standard output without the line that ends an eval set: after an interrupt it says that all tasks succeeded."""
 
-    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        return [
-            what
-            for what in renderables
-            if not (isinstance(what, Text) and what.plain.startswith("Completed all tasks in "))
-        ]
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if "Completed all tasks in" in text else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
-@contextmanager
-def _without_last_word() -> Iterator[None]:
-    console = get_console()
-    console.push_render_hook(_NoLastWord())
+def _is_full(folder: Path) -> bool:
+    """Whether nothing more can be written there: Inspect keeps the system's answer to itself."""
     try:
-        yield
-    finally:
-        console.pop_render_hook()
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+    except OSError as error:
+        return error.errno in FULL
+    return False
 
 
 def _failure(logs: Sequence[EvalLog], folder: Path) -> str:

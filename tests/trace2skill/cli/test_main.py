@@ -70,7 +70,7 @@ def test_patches_evolve_a_skill_without_any_model(cli: Cli, skill: Path, tmp_pat
         "a.1": "applied",
         "b.1": "merged",
     }
-    assert "2 proposed, 2 applied" in result.output
+    assert "2 proposed: 2 applied (merged into 1 change), 0 rejected" in result.output
     assert f"skill blame {tmp_path / 'run'}" in result.output.replace("\n", "")
 
 

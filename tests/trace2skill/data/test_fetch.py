@@ -472,14 +472,14 @@ def test_what_verify_finds(server: Server, place: Path, tmp_path: Path) -> None:
     copy.write_bytes(tar_of(CONTENTS))
     fetch(card, copy=copy)
     (place / "bench/notes.txt").write_bytes(b"mine")
-    assert str(verify(card)) == "checksum right: 2 files; not checked, no checksum on record: 1 files"
+    assert str(verify(card)) == "there (checksum right: 2 files; not checked, no checksum on record: 1 files)"
     (place / "bench/dataset.json").write_bytes(b"[1, 3]")
     found = verify(card)
     assert (found.state, found.wrong, found.absent) == ("damaged", ("dataset.json",), ())
     assert verify(card, contents=False).state == "there"
     (place / "bench/dataset.json").unlink()
     assert verify(card, contents=False).state == "damaged"
-    assert str(verify(card)) == "damaged: absent: dataset.json"
+    assert str(verify(card)) == "damaged (absent: dataset.json)"
 
 
 # Cards
