@@ -106,6 +106,20 @@ def refuse_unknown(task: Callable[..., object], unknown: Mapping[str, object]) -
     )
 
 
+def check_texts(**arguments: object) -> None:
+    """Check task arguments that are names or paths: the command line makes a number of `-T dataset=5`.
+
+    Raises:
+        DataError: One is something else.
+    """
+    for name, value in arguments.items():
+        if not isinstance(value, str | None):
+            raise DataError(
+                f"{name} must be a name or a path, not {value!r}. If a folder has that name, say where it lies: "
+                f"-T {name}=./{value}."
+            )
+
+
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Check a task argument, which Inspect takes from the command line as it is.
 

@@ -25,7 +25,7 @@ from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accurac
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from evals.agent import SkillMode, skill_agent, skill_answer
-from evals.data import Split, dataset_folder, refuse_unknown, split_ids
+from evals.data import Split, check_texts, dataset_folder, refuse_unknown, split_ids
 from evals.graders.math_answer import Verdict, compare_answers, compare_expressions, extract_answer, shortened
 from evals.produced import UnusableError, judge_produced
 from evals.sandbox.select import resolve_sandbox
@@ -119,6 +119,7 @@ def math_reasoning(
         **unknown: Refused.
     """
     refuse_unknown(math_reasoning, unknown)
+    check_texts(dataset=dataset, skill=skill)
     if tools not in SYSTEM_PROMPTS:
         raise DataError(f"tools is none or python, not '{tools}'.")
     prompt = SYSTEM_PROMPTS[tools]

@@ -41,7 +41,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import sandbox
 
 from evals.agent import SkillMode, skill_agent
-from evals.data import Split, check_choice, dataset_folder, read_json, refuse_unknown, split_ids
+from evals.data import Split, check_choice, check_texts, dataset_folder, read_json, refuse_unknown, split_ids
 from evals.graders.spreadsheetbench import Comparison, Rules, compare_workbooks
 from evals.graders.worker import COMPARISONS
 from evals.preview import preview
@@ -122,6 +122,7 @@ def spreadsheet(
         **unknown: Refused.
     """
     refuse_unknown(spreadsheet, unknown)
+    check_texts(dataset=dataset, skill=skill)
     samples = load_dataset(workbook_folder(dataset), split)
     by_case = any("case" in (sample.metadata or {}) for sample in samples)
     return Task(

@@ -38,7 +38,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from evals.agent import SkillMode, skill_agent, skill_answer
 from evals.answer_line import answer_lines, last_line
-from evals.data import Split, check_choice, dataset_folder, refuse_unknown, split_ids
+from evals.data import Split, check_choice, check_texts, dataset_folder, refuse_unknown, split_ids
 from evals.graders.anls import THRESHOLD, Rules, anls
 from evals.graders.worker import COMPARISONS
 from evals.produced import UnusableError, judge_produced, read_produced
@@ -128,6 +128,7 @@ def visionqa(
         **unknown: Refused.
     """
     refuse_unknown(visionqa, unknown)
+    check_texts(dataset=dataset, skill=skill)
     check_choice("image", image, get_args(Place))
     if image == "message":
         answering = skill_answer(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode)

@@ -24,7 +24,7 @@ from inspect_ai.util import sandbox
 
 from evals.agent import SkillMode, skill_agent, skill_answer
 from evals.answer_items import judge, judge_reference
-from evals.data import check_choice, dataset_folder, folder_around, refuse_unknown, split_ids
+from evals.data import check_choice, check_texts, dataset_folder, folder_around, refuse_unknown, split_ids
 from evals.graders.worker import COMPARISONS
 from evals.produced import UnusableError, judge_produced, read_produced
 from evals.sandbox.select import resolve_sandbox
@@ -121,6 +121,7 @@ def wikitq(
         **unknown: Refused.
     """
     refuse_unknown(wikitq, unknown)
+    check_texts(dataset=dataset, skill=skill)
     check_choice("format", format, get_args(Format))
     folder = question_folder(dataset)
     if format == "workbook":

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The quickstart in a copy of this working tree, with the environment of this one: `quickstart_elsewhere.sh FOLDER`.
-# FOLDER is created. The table is printed and kept in FOLDER/quickstart.txt, wide enough to be compared with README's.
+# FOLDER is created. What it prints is kept in FOLDER/quickstart.txt, to be compared with README's table.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1"
@@ -11,5 +11,5 @@ tar -C "$here" -c --exclude-vcs --exclude=./.venv --exclude=./runs --exclude='./
 ln -sfn "$here/.venv" "$there/.venv"
 cd "$there"
 # The environment's packages are those of the tree that it was made for; here the copy's come first.
-export PYTHONPATH="$there" COLUMNS=100
+export PYTHONPATH="$there"
 make quickstart | tee quickstart.txt

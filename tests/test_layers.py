@@ -20,7 +20,7 @@ LAYERS = (
     ("consolidation",),
     ("logs", "edits"),
     ("models",),
-    ("skill", "prompts", "data"),
+    ("skill", "prompts", "data", "tables"),
     ("files", "standstill", "text"),
     ("errors",),
 )
@@ -78,7 +78,9 @@ def test_no_two_modules_need_each_other() -> None:
     assert list(TopologicalSorter(needs).static_order())
 
 
-@pytest.mark.parametrize("name", [*sorted(FLOORS.keys() - {"files", "standstill", "text", "errors"}), "simulation"])
+@pytest.mark.parametrize(
+    "name", [*sorted(FLOORS.keys() - {"files", "standstill", "tables", "text", "errors"}), "simulation"]
+)
 def test_every_package_says_what_it_is(name: str) -> None:
     package = importlib.import_module(f"trace2skill.{name}")
     text = package.__doc__ or ""

@@ -1,12 +1,14 @@
 """The errors a user can meet, and nothing else.
 
     Trace2SkillError
-    ├── LogError           a log is missing, empty, unreadable or without scores
-    ├── SkillError         a skill folder is missing, malformed, or fails the Agent Skills format check
-    ├── PatchError         an edit or patch file is malformed, unsafe, or does not fit the skill
-    ├── ModelOutputError   a model's structured output stayed invalid after every repair round, or could not be whole
+    ├── LogError             a log is missing, empty, unreadable or without scores
+    ├── SkillError           a skill folder is missing, malformed, or fails the Agent Skills format check
+    ├── PatchError           an edit or patch file is malformed, unsafe, or does not fit the skill
+    ├── InterruptedRunError  a run was stopped from outside; what is finished is kept
+    ├── DiskFullError        there is no space left; what is finished is kept
+    ├── ModelOutputError     a model's structured output stayed invalid after every repair round, or was not whole
     │   └── ContextOverflowError   the prompt is longer than the model's context
-    └── DataError          benchmark data is missing, damaged, or not what was declared
+    └── DataError            benchmark data is missing, damaged, or not what was declared
 
 Each message says what was required, what arrived, where, and what to do. Both command lines, `trace2skill` and
 `inspect`, print it without a traceback. For the latter the base class must be Inspect's own `PrerequisiteError`,
@@ -18,6 +20,8 @@ from inspect_ai._util.error import PrerequisiteError
 __all__ = [
     "ContextOverflowError",
     "DataError",
+    "DiskFullError",
+    "InterruptedRunError",
     "LogError",
     "ModelOutputError",
     "PatchError",
@@ -45,6 +49,20 @@ class SkillError(Trace2SkillError):
 
 class PatchError(Trace2SkillError):
     """An edit or patch file is malformed, unsafe, or does not fit the skill."""
+
+
+class InterruptedRunError(Trace2SkillError):
+    """A run was stopped from outside; what is finished is kept."""
+
+
+class DiskFullError(Trace2SkillError):
+    """There is no space left; what is finished is kept."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"No space left on the disk of {folder}. What is finished is kept there: free some space and run the same "
+            "command again to go on."
+        )
 
 
 class ModelOutputError(Trace2SkillError):

@@ -26,15 +26,23 @@ _NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What the system answers where a disk, or a user's share of it, is full."""
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a crash leaves the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", newline="", dir=path.parent, prefix=f".{path.name}.", delete=False
     ) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            Path(file.name).unlink()
+            raise
     Path(file.name).chmod(0o644)
     Path(file.name).replace(path)
 
@@ -129,8 +137,12 @@ def write_folder(
     staging = target.with_name(f".{target.name}.saving")
     _remove(staging)
     staging.mkdir()
-    for path, data in files.items():
-        _write_file(staging / path, data, executable=path in executable)
+    try:
+        for path, data in files.items():
+            _write_file(staging / path, data, executable=path in executable)
+    except BaseException:
+        _remove(staging)
+        raise
     for folder in sorted((p for p in staging.rglob("*") if p.is_dir()), reverse=True):
         _sync(folder)
     _sync(staging)

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
+from trace2skill.cli.printing import terminal_width
 from trace2skill.comparison.arms import Logs
 from trace2skill.comparison.pairing import compare_table
 from trace2skill.comparison.tables import render
@@ -13,27 +13,39 @@ from trace2skill.files import write_atomic
 
 
 @click.command("compare")
-@click.argument("control", type=click.Path(path_type=Path))
+@click.argument("control", type=click.Path(path_type=Path), help="Logs to compare with: a file or folder.")
 @click.option(
     "--vs",
     "treatments",
     multiple=True,
     required=True,
     type=click.Path(path_type=Path),
-    help="Logs to compare.",
+    help="Logs to compare, each sample with the control's.",
 )
 @click.option("--scorer", help="Scorer to compare by, where the logs have several.")
 @click.option("--key", help="Which of the scorer's values to compare, where it gives several.")
 @click.option("--cluster", help="Sample metadata field that groups dependent samples.")
 @click.option("--allow-different-tasks", is_flag=True, help="Compare although task, version or dataset differ.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of resampling.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the comparison as JSON.")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="Also write the comparison as JSON; with '-' to standard output, in place of the table.",
+)
 def compare_command(control: Path, treatments: tuple[Path, ...], json_file: Path | None, **options: Any) -> None:
-    """Compare the CONTROL logs (a file or folder) with those of each --vs, sample by sample."""
+    """Compare the logs of two or more conditions, sample by sample."""
     arms: dict[str, Logs] = {control.name: control, **{path.name: path for path in treatments}}
     if len(arms) <= len(treatments):
         arms = {str(control): control, **{str(path): path for path in treatments}}
     result = compare_table(arms, next(iter(arms)), **options)
-    Console().print(render(result))
+    json = result.model_dump_json(indent=2) + "\n"
+    if str(json_file) == "-":
+        click.echo(json, nl=False)
+        return
+    click.echo(render(result, terminal_width()))
     if json_file:
-        write_atomic(json_file, result.model_dump_json(indent=2) + "\n")
+        write_atomic(json_file, json)
+
+
+COMMAND = compare_command

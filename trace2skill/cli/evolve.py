@@ -1,26 +1,26 @@
 """`trace2skill evolve`: options, and what a run came to in the terminal."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 import yaml
 from pydantic import ValidationError
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
+from trace2skill.cli.printing import command, say, show, show_line
 from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.errors import PatchError
 from trace2skill.evolution.candidates import Selection, check_selectable, evolve_seeds, select_candidate
 from trace2skill.evolution.configuration import Analysts, EvolveConfig, Merger
 from trace2skill.evolution.evolve import evolve
 from trace2skill.evolution.folder import LEDGER, MANIFEST, Manifest
-from trace2skill.evolution.plan import plan, plan_table
+from trace2skill.evolution.plan import ASSUMPTIONS, PlannedStage, plan, plan_table
 from trace2skill.files import read_model
 from trace2skill.models.sampling import bundled_profiles
 from trace2skill.skill.hazards import HAZARD_KINDS
+from trace2skill.tables import Table
 
 DEFAULTS = EvolveConfig()
 
@@ -73,10 +73,18 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 
 
 @click.command("evolve")
-@click.argument("logs", nargs=-1, type=click.Path(path_type=Path))
+@click.argument(
+    "logs", nargs=-1, type=click.Path(path_type=Path), help="Inspect logs of the agent, or folders of them."
+)
 @click.option("--skill", required=True, type=click.Path(path_type=Path), help="Skill to start from; it is not changed.")
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder; run again to resume.")
-@click.option("--analysts", type=click.Choice(get_args(Analysts)), default=DEFAULTS.analysts, show_default=True)
+@click.option(
+    "--analysts",
+    type=click.Choice(get_args(Analysts)),
+    default=DEFAULTS.analysts,
+    show_default=True,
+    help="Which runs are studied: failures with a proven fix, successes, both, or failures in a single call.",
+)
 @click.option("--model", help="Model for all parts.  [default: the one that produced the logs]")
 @click.option("--model-base-url", help="Address of that model.  [default: the provider's]")
 @click.option(
@@ -97,19 +105,49 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.option("--merger-model", help="Model that merges, where it is another one.")
 @click.option("--profile", help=f"Sampling profile: {', '.join(bundled_profiles())}, or a YAML file.")
 @click.option("--prompts", type=str, help="Folder with prompts of your own, named after the roles.")
-@click.option("--merger", type=click.Choice(get_args(Merger)), default=DEFAULTS.merger, show_default=True)
-@click.option("--merge-batch", type=click.IntRange(2), default=DEFAULTS.merge_batch, show_default=True)
-@click.option("--min-support", type=click.IntRange(1), default=DEFAULTS.min_support, show_default=True)
+@click.option(
+    "--merger",
+    type=click.Choice(get_args(Merger)),
+    default=DEFAULTS.merger,
+    show_default=True,
+    help="Who merges the patches: a model, or their wording alone.",
+)
+@click.option(
+    "--merge-batch",
+    type=click.IntRange(2),
+    default=DEFAULTS.merge_batch,
+    show_default=True,
+    help="Patches that one merge takes.",
+)
+@click.option(
+    "--min-support",
+    type=click.IntRange(1),
+    default=DEFAULTS.min_support,
+    show_default=True,
+    help="Trajectories that must support an edit of SKILL.md.",
+)
 @click.option("--scorer", help="Scorer that says what success is, where the logs have several.")
 @click.option(
     "--threshold", type=float, default=DEFAULTS.threshold, show_default=True, help="Least score of a success."
 )
 @click.option("--success", default="", help="What success is, over all scores: 'match == 1 and rubric.style >= 0.5'.")
 @click.option("--verify", "replays", callback=_replays, help="Stronger gate: replay:K.  [default: the clean run alone]")
-@click.option("--max-turns", type=click.IntRange(1), default=DEFAULTS.max_turns, show_default=True)
+@click.option(
+    "--max-turns",
+    type=click.IntRange(1),
+    default=DEFAULTS.max_turns,
+    show_default=True,
+    help="Turns that one error analysis may take.",
+)
 @click.option("--analyst-tokens", type=click.IntRange(1), help="Tokens that one error analysis may take.")
 @click.option("--analyst-seconds", type=click.IntRange(1), help="Seconds that one error analysis may take.")
-@click.option("--transcript-tokens", type=click.IntRange(100), default=DEFAULTS.transcript_tokens, show_default=True)
+@click.option(
+    "--transcript-tokens",
+    type=click.IntRange(100),
+    default=DEFAULTS.transcript_tokens,
+    show_default=True,
+    help="Tokens of a run's transcript that an analyst is shown at once.",
+)
 @click.option(
     "--max-quarantined",
     type=click.FloatRange(0, 1),
@@ -123,12 +161,12 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
     type=click.Choice(HAZARD_KINDS),
     help="Hazards that evolved text may bring into the skill; by default they are withheld.",
 )
-@click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
+@click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True, help="Seed of every model call.")
 @click.option("--seeds", callback=_seeds, help="Evolve one skill per seed, such as 41,42,43.")
 @click.option("--select", is_flag=True, help="Play each evolved skill on the logged tasks; keep the best if it helps.")
 @click.option("--patches", multiple=True, type=click.Path(path_type=Path), help="Patch file to consolidate as well.")
 @click.option("--max-connections", type=click.IntRange(1), help="Model calls under way at once.  [default: adaptive]")
-@click.option("--plan", "dry_run", is_flag=True, help="Only say how many calls and tokens the run will take.")
+@click.option("--plan", "dry_run", is_flag=True, help="Only say how many calls and tokens it will take.")
 @click.option(
     "--show-withheld",
     type=click.Path(path_type=Path, exists=True),
@@ -153,15 +191,14 @@ def evolve_command(
     dry_run: bool,
     **settings: Any,
 ) -> None:
-    """Evolve a skill from the LOGS (files or folders) of an agent."""
+    """Evolve a skill from the logs of an agent."""
     running = {name: settings.pop(name) for name in ("display", "max_connections")}
     try:
         config = EvolveConfig(**settings)
     except ValidationError as error:
         raise click.UsageError(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from error
     if dry_run:
-        stages = plan(logs, skill, config, patches)
-        Console().print(plan_table(stages, seeds=max(len(seeds), 1)))
+        print_plan(plan(logs, skill, config, patches), seeds=max(len(seeds), 1))
         return
     if output is None:
         raise click.UsageError("Missing option '--output'.")
@@ -179,55 +216,94 @@ def evolve_command(
 
 def print_manifest(manifest: Manifest, folder: Path) -> None:
     """Print what a run came to and where its records lie."""
-    console = Console()
     if manifest.simulated:
-        console.print(f"[bold yellow]{manifest.simulated}[/]", soft_wrap=True)
-    table = Table(title=f"Evolved skill '{manifest.skill}'", show_header=False, title_justify="left")
-    table.add_row("trajectories", ", ".join(f"{count} {name}" for name, count in manifest.trajectories.items()))
-    table.add_row("edits", ", ".join(f"{count} {name}" for name, count in manifest.edits.items()))
-    if manifest.unmerged:
-        table.add_row("merges", f"{manifest.unmerged} gave no usable answer; their edits went on unmerged")
-    for reason, count in manifest.analyses.items():
-        table.add_row("analyses without edit", escape(f"{count} x {reason}"))
-    for stage in manifest.stages:
-        cached = f" ({stage.cached_tokens:,} cached)" if stage.cached_tokens else ""
-        table.add_row(
+        say(manifest.simulated)
+    say(f"Evolved skill '{manifest.skill}'")
+    show(
+        [
+            ("trajectories", ", ".join(f"{count} {name}" for name, count in manifest.trajectories.items())),
+            ("edits", edits(manifest)),
+            *([("merges", _unmerged(manifest.unmerged))] if manifest.unmerged else []),
+            *(("analyses without edit", f"{count} x {reason}") for reason, count in manifest.analyses.items()),
+            *(("note", note) for note in manifest.notes),
+        ]
+    )
+    if manifest.stages:
+        click.echo()
+        show(_stages(manifest))
+    click.echo()
+    _show_places(folder, manifest.skill)
+    show_line(f"ledger   {folder / LEDGER}")
+    show_line(f"changes  {folder / 'changes.diff'}")
+    show_line(f"logs     {command('inspect', 'view', '--log-dir', folder / 'logs')}")
+
+
+def edits(manifest: Manifest) -> str:
+    """What became of the proposed edits, as a phrase."""
+    counts = dict(manifest.edits)
+    proposed, applied = counts.pop("proposed", 0), counts.pop("applied", 0)
+    into = f" (merged into {_count(manifest.changes, 'change')})" if 0 < manifest.changes < applied else ""
+    fates = [f"{applied} applied{into}", *(f"{count} {fate}" for fate, count in counts.items())]
+    return f"{proposed} proposed: {', '.join(fates)}"
+
+
+def _unmerged(count: int) -> str:
+    return f"{count} gave no usable answer; their edits went on unmerged"
+
+
+def _stages(manifest: Manifest) -> Table:
+    rows = [
+        (
             stage.stage,
-            f"{stage.samples} samples, {stage.calls:,} calls, {stage.input_tokens:,} tokens in{cached}, "
-            f"{stage.output_tokens:,} out; {stage.wall_seconds:.0f} s, critical path "
+            *map("{:,}".format, (stage.samples, stage.calls, stage.input_tokens)),
+            *map("{:,}".format, (stage.cached_tokens, stage.output_tokens)),
+            f"{stage.wall_seconds:.0f} s",
             f"{stage.critical_path_seconds:.0f} s",
         )
-    for note in manifest.notes:
-        table.add_row("note", escape(note))
-    console.print(table)
-    for line in (
-        f"skill    {folder / manifest.skill}",
-        f"ledger   {folder / 'ledger.jsonl'}   changes  {folder / 'changes.diff'}",
-        f"blame    trace2skill skill blame {folder}",
-        f"logs     inspect view --log-dir {folder / 'logs'}",
-    ):
-        console.print(line, soft_wrap=True, markup=False)
+        for stage in manifest.stages
+    ]
+    numbers = ("samples", "calls", "tokens\nin", "of them\ncached", "tokens\nout", "time", "critical\npath")
+    return Table(columns=("stage", *numbers), rows=rows, right=numbers)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _show_places(folder: Path, skill: str) -> None:
+    show_line(f"skill    {folder / skill}")
+    show_line(f"blame    {command('trace2skill', 'skill', 'blame', folder)}")
 
 
 def print_selection(selection: Selection, folder: Path) -> None:
     """Print how the candidates did on the evolve split, and which one was kept."""
-    console = Console()
-    stamp = f"{selection.simulated}\n" if selection.simulated else ""
-    table = Table(
-        title=f"{stamp}Selection on the evolve split (no test: the skills were made from it)", title_justify="left"
-    )
-    for name in ("skill", "successes", "runs", "accuracy"):
-        table.add_column(name, justify="left" if name == "skill" else "right")
-    for row in (selection.initial, *selection.candidates):
-        mark = " (chosen)" if row.name == selection.chosen else ""
-        table.add_row(f"{row.name}{mark}", str(row.successes), str(row.runs), f"{row.accuracy:.3f}")
-    console.print(table)
+    if selection.simulated:
+        say(selection.simulated)
+    say("Selection on the evolve split (no test: the skills were made from it)")
+    rows = [
+        (
+            f"{row.name}{' (chosen)' if row.name == selection.chosen else ''}",
+            str(row.successes),
+            str(row.runs),
+            f"{row.accuracy:.3f}",
+        )
+        for row in (selection.initial, *selection.candidates)
+    ]
+    numbers = ("successes", "runs", "accuracy")
+    show(Table(columns=("skill", *numbers), rows=rows, right=numbers))
     chosen = next(row for row in selection.candidates if row.name == selection.chosen)
-    for line in (
-        f"skill    {folder / Path(chosen.skill).name}",
-        f"blame    trace2skill skill blame {folder / Path(chosen.skill).name}",
-    ):
-        console.print(line, soft_wrap=True, markup=False)
+    name = Path(chosen.skill).name
+    show_line(f"skill    {folder / name}")
+    show_line(f"blame    {command('trace2skill', 'skill', 'blame', folder / name)}")
+
+
+def print_plan(stages: Sequence[PlannedStage], seeds: int = 1) -> None:
+    """Print what a run will take; with several seeds, the last row is for all of them."""
+    say("Plan (nothing was run)")
+    show(plan_table(stages, seeds))
+    click.echo()
+    for line in ASSUMPTIONS:
+        say(line)
 
 
 def print_withheld(folder: Path) -> None:
@@ -239,15 +315,18 @@ def print_withheld(folder: Path) -> None:
     if not (folder / LEDGER).is_file():
         raise PatchError(f"{folder}: no {LEDGER} here. Name the run folder that `trace2skill evolve` wrote.")
     if (folder / MANIFEST).is_file() and (stamp := read_model(folder / MANIFEST, Manifest).simulated):
-        click.echo(stamp)
+        say(stamp)
     by_reason: dict[str, list[LedgerRow]] = defaultdict(list)
     for row in read_ledger(folder / LEDGER):
         if row.fate == "withheld":
             by_reason[row.reason].append(row)
     if not by_reason:
-        click.echo("Nothing was withheld.")
+        say("Nothing was withheld.")
     for reason, rows in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
-        click.echo(f"{len(rows)} x {reason}")
+        show_line(f"{len(rows)} x {reason}")
         for row in sorted(rows, key=lambda row: (-len(row.support), row.id)):
             text = " ".join(row.content.split()) or row.target
-            click.echo(f"  {len(row.support):>4}  {row.id:<14} {row.op} {row.file}: {text}")
+            show_line(f"  {len(row.support):>4}  {row.id:<14} {row.op} {row.file}: {text}")
+
+
+COMMAND = evolve_command

@@ -1,6 +1,5 @@
 """`trace2skill skill`: check a skill folder, compare two, ask who wrote which line, and draft a new one."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import click
 
+from trace2skill.cli.printing import say, say_aside, show_json, show_line
 from trace2skill.edits.provenance import BlameEdit, BlameLine, best_supported, blame
 from trace2skill.evolution.draft import draft_skill
 from trace2skill.models.sampling import bundled_profiles
@@ -27,7 +27,7 @@ def skill_group() -> None:
 
 
 @skill_group.command("check")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path), help="Folder of the skill.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check_command(path: Path, as_json: bool) -> None:
     """Check a skill folder: format, size limits, hidden text. What could do harm is flagged."""
@@ -35,7 +35,7 @@ def check_command(path: Path, as_json: bool) -> None:
     findings = [*check_skill(skill), *_hidden(skill)]
     flags = [f"{file} {hazard}" for file, hazard in hazards_of(skill)]
     if as_json:
-        _print_json(
+        show_json(
             {
                 "name": skill.name,
                 "description": skill.description,
@@ -47,49 +47,67 @@ def check_command(path: Path, as_json: bool) -> None:
         )
     else:
         for finding in findings:
-            click.echo(f"{path}: {finding}")
+            show_line(f"{path}: {finding}")
         for flag in flags:
-            click.echo(f"{path}: flagged: {flag}")
+            show_line(f"{path}: flagged: {flag}")
     if findings:
         sys.exit(1)
     if not as_json:
         size = f"{len(skill.files)} files, {len(skill.lines(SKILL_MD))} lines in {SKILL_MD}"
         but = f"; {len(flags)} flags, see above" if flags else ""
-        click.echo(f"{path}: skill '{skill.name}' is valid ({size}){but}.")
+        show_line(f"{path}: skill '{skill.name}' is valid ({size}){but}.")
 
 
 @skill_group.command("diff")
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
+@click.argument("before", type=click.Path(path_type=Path), help="Folder of the older skill.")
+@click.argument("after", type=click.Path(path_type=Path), help="Folder of the newer skill, or the run folder it is in.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def diff_command(before: Path, after: Path, as_json: bool) -> None:
     """Show what changed between two skills: sections first, then lines."""
     difference = diff_skills(load_skill(before), load_skill(after))
     if as_json:
-        _print_json(asdict(difference))
+        show_json(asdict(difference))
         return
     for change in difference.sections:
         place = f"{change.file}: {change.section}" if change.section else change.file
-        click.echo(f"{change.change:<8} {place} (+{change.added} -{change.removed})")
-    click.echo(f"\n{difference.text}" if difference.text else "The skills are the same.", nl=not difference.text)
+        show_line(f"{change.change:<8} {place} (+{change.added} -{change.removed})")
+    if not difference.text:
+        say("The skills are the same.")
+        return
+    click.echo()
+    for line in difference.text.removesuffix("\n").split("\n"):
+        show_line(line)
 
 
 @skill_group.command("blame")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path), help="Run folder of an evolution.")
+@click.option("--all", "every", is_flag=True, help="Also the lines that the initial skill had.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line of the skill, or per edit.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="The N best-supported edits with their lines.")
-def blame_command(path: Path, as_json: bool, top: int | None) -> None:
-    """Show every line of an evolved skill with its support and its trajectories. PATH is a run folder."""
+def blame_command(path: Path, every: bool, as_json: bool, top: int | None) -> None:
+    """Show the lines that an evolution changed, with their support and their trajectories."""
     provenance, lines = blame(path)
     if provenance.simulated and not as_json:
-        click.echo(provenance.simulated)
-    for edit in best_supported(lines, top) if top else ():
-        _print_edit(edit, as_json)
-    for line in () if top else lines:
+        say(provenance.simulated)
+    if top:
+        for edit in best_supported(lines, top):
+            _print_edit(edit, as_json)
+        return
+    shown = [line for line in lines if every or line.edit]
+    for line in shown:
         if as_json:
-            _print_json(line._asdict())
+            show_json(line._asdict())
         else:
-            click.echo(f"{_origin(line)} {line.file}:{line.number:<4} {line.text}")
+            show_line(f"{_origin(line)} {line.file}:{line.number:<4} {line.text}")
+    if not as_json:
+        say_aside(_rest(len(lines), len(shown)))
+
+
+def _rest(lines: int, shown: int) -> str:
+    """How much of the skill is not shown."""
+    if shown == lines:
+        return f"All {lines} lines."
+    return f"{shown} of {lines} lines come from the evolution; --all shows the rest."
 
 
 @skill_group.command("draft")
@@ -100,12 +118,12 @@ def blame_command(path: Path, as_json: bool, top: int | None) -> None:
 )
 @click.option("--profile", help=f"Sampling profile: {', '.join(bundled_profiles())}, or a YAML file.")
 @click.option("--prompts", type=click.Path(path_type=Path), help="Folder with a draft.md of your own.")
-@click.option("--seed", type=int, default=42, show_default=True)
+@click.option("--seed", type=int, default=42, show_default=True, help="Seed of the model's call.")
 def draft_command(domain: str, output: Path, model: str, **options: Any) -> None:
     """Draft a parametric skill: from a model's own knowledge, without trajectories. A start for creation mode."""
     folder = draft_skill(domain, output, model, display="none", **options)
     skill = load_skill(folder)
-    click.echo(f"{folder}: skill '{skill.name}', {len(skill.lines(SKILL_MD))} lines. {skill.description}")
+    say(f"{folder}: skill '{skill.name}', {len(skill.lines(SKILL_MD))} lines. {skill.description}")
 
 
 def _hidden(skill: Skill) -> list[str]:
@@ -118,12 +136,12 @@ def _hidden(skill: Skill) -> list[str]:
 def _print_edit(edit: BlameEdit, as_json: bool) -> None:
     if as_json:
         lines = [{"file": line.file, "number": line.number, "text": line.text} for line in edit.lines]
-        _print_json({**asdict(edit), "lines": lines})
+        show_json({**asdict(edit), "lines": lines})
         return
-    click.echo(_origin(edit).rstrip())
+    show_line(_origin(edit).rstrip())
     for line in edit.lines:
         if line.text.strip():
-            click.echo(f"      {line.file}:{line.number:<4} {line.text}")
+            show_line(f"      {line.file}:{line.number:<4} {line.text}")
 
 
 def _origin(row: BlameLine | BlameEdit) -> str:
@@ -133,5 +151,4 @@ def _origin(row: BlameLine | BlameEdit) -> str:
     return f"{row.support_count:>4}  {row.edit:<14} {named:<28}"
 
 
-def _print_json(value: dict[str, object]) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+COMMAND = skill_group

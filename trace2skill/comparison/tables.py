@@ -1,15 +1,11 @@
-"""Comparisons as tables for a terminal. No difference is shown without interval, p-value and detectable effect."""
+"""Comparisons as tables. No difference is shown without interval, p-value and detectable effect."""
 
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from rich import box
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from trace2skill.comparison.results import Arm, Comparison, ComparisonTable
+from trace2skill.tables import Table, paragraph
 
 SIMULATED = "SIMULATED: a stand-in model took part. Evidence about the harness, never about a method."
 """Stamp on every table that holds a number of the stand-in model."""
@@ -18,59 +14,53 @@ _LONGEST_VALUE = 60
 _SHOWN = 5  # missing samples and settings listed by name before the rest is only counted
 
 
-def render(result: Comparison | ComparisonTable) -> RenderableType:
-    """A comparison, or several with one baseline, as a table with its notes, for `rich.print`."""
-    if isinstance(result, ComparisonTable):
-        return _render(result.comparisons, result.adjusted)
-    return _render([result], None)
+def render(result: Comparison | ComparisonTable, width: int | None = None) -> str:
+    """A comparison, or several with one baseline, as a table with its notes.
+
+    Args:
+        result: What was compared.
+        width: Columns of the terminal; none for text without a limit, such as a file.
+    """
+    comparisons = result.comparisons if isinstance(result, ComparisonTable) else (result,)
+    adjusted = result.adjusted if isinstance(result, ComparisonTable) else None
+    stamp = [SIMULATED] if _is_simulated(comparisons) else []
+    head = "\n".join(paragraph(line, width) for line in [*stamp, _title(comparisons)])
+    notes = "\n".join(paragraph(note, width) for note in _notes(comparisons))
+    return f"{head}\n\n{_table(comparisons, adjusted).text(width)}\n\n{notes}"
 
 
-def _render(comparisons: Sequence[Comparison], adjusted: Sequence[float] | None) -> RenderableType:
-    stamp = [Text(SIMULATED, style="bold red")] if _is_simulated(comparisons) else []
-    return Group(*stamp, _table(comparisons, adjusted), *map(Text, _notes(comparisons)))
+def _title(comparisons: Sequence[Comparison]) -> str:
+    first = comparisons[0]
+    scorer = first.scorer if first.key is None else f"{first.scorer}/{first.key}"
+    return f"{', '.join(first.tasks)}: {scorer}{' (SIMULATED)' if _is_simulated(comparisons) else ''}"
 
 
 def _table(comparisons: Sequence[Comparison], adjusted: Sequence[float] | None) -> Table:
-    first = comparisons[0]
-    scorer = first.scorer if first.key is None else f"{first.scorer}/{first.key}"
-    simulated = " (SIMULATED)" if _is_simulated(comparisons) else ""
-    table = Table(
-        title=Text(f"{', '.join(first.tasks)}: {scorer}{simulated}"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=True,
-    )
-    table.add_column("arm", overflow="fold", min_width=9)
-    table.add_column("scored", justify="right", no_wrap=True)
-    for column in ("mean\n[95%]", "difference\n[95%]"):
-        table.add_column(column, justify="right", min_width=10)  # intervals may wrap on a narrow terminal
-    for column in ("p", *(["p\n(Holm)"] if adjusted is not None else []), "won/lost\n/tied", "MDE"):
-        table.add_column(column, justify="right", no_wrap=True)
-    # Cells are wrapped as text because Rich reads square brackets in a string as markup.
-    table.add_row(*map(Text, _arm_cells(first.control)))
+    p = "p" if adjusted is None else "p\n(Holm)"
+    numbers = ("scored", "mean\n[95%]", "difference\n[95%]", p, "won\n/lost\n/tied", "MDE")
+    rows = [_arm_cells(comparisons[0].control)]
     for number, comparison in enumerate(comparisons):
         result = comparison.result
-        holm = [] if adjusted is None else [_p(adjusted[number])]
-        cells = (
-            *_arm_cells(comparison.treatment),
-            f"{_number(result.difference, '+')}\n{_range(result.low, result.high, '+')}",
-            _p(result.p_value),
-            *holm,
-            f"{result.wins}/{result.losses}/{result.ties}",
-            _number(result.mde),
+        holm = "" if adjusted is None else f"\n({_p(adjusted[number])})"
+        rows.append(
+            [
+                *_arm_cells(comparison.treatment),
+                f"{_number(result.difference, '+')}\n{_range(result.low, result.high, '+')}",
+                f"{_p(result.p_value)}{holm}",
+                f"{result.wins}/{result.losses}/{result.ties}",
+                _number(result.mde),
+            ]
         )
-        table.add_row(*map(Text, cells))
-    return table
+    return Table(columns=("arm", *numbers), rows=rows, right=numbers)
 
 
 def _arm_cells(arm: Arm) -> list[str]:
     missing = f"{arm.samples - arm.scored} missing"
     if arm.runs > arm.samples:
-        missing += f"\n{arm.runs_scored}/{arm.runs} runs"
+        missing += f",\n{arm.runs_scored}/{arm.runs} runs"
     return [
         arm.name,
-        f"{arm.scored}/{arm.samples}\n{missing}",
+        f"{arm.scored}/{arm.samples},\n{missing}",
         f"{_number(arm.mean)}\n{_range(arm.low, arm.high)}",
     ]
 

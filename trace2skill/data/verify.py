@@ -42,12 +42,12 @@ class Verification:
         if self.state == "missing":
             return f"missing from {self.folder}"
         if self.state == "damaged":
-            return f"damaged: {'; '.join([*_some('absent', self.absent), *_some('wrong content', self.wrong)])}"
+            return f"damaged ({'; '.join([*_some('absent', self.absent), *_some('wrong content', self.wrong)])})"
         read = [f"checksum right: {self.checked:,} files"] if self.checked else []
         if self.worded:
             read.append(f"ids and answers right, but worded otherwise than the copy on record: {self.worded:,} files")
         unread = [f"not checked, no checksum on record: {self.unchecked:,} files"] if self.unchecked else []
-        return "; ".join([*read, *unread]) or "there"
+        return f"there ({'; '.join([*read, *unread])})" if read or unread else "there"
 
 
 def _some(what: str, paths: tuple[str, ...]) -> list[str]:

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import click
 from inspect_ai import Task
 from inspect_ai.model import GenerateConfig
-from rich.console import Console
 
 from trace2skill.analysis.analysts import Limits
 from trace2skill.analysis.gate import CLEAN_RUN, Verdicts, gate, passed_clean
@@ -99,7 +99,7 @@ def _analysis_tasks(run: Run, trajectories: Trajectories) -> list[Task]:
         except LogError as error:
             single = True
             run.notes.append(f"Failures were analysed in a single call, without a proven fix: {error}")
-            Console(stderr=True, soft_wrap=True, markup=False).print(f"Note: {run.notes[-1]}")
+            click.echo(f"Note: {printable(run.notes[-1])}", err=True)
     if single:
         tasks.append(single_call_analysis("error-llm", trajectories.failures, run.asking, trajectories.rule))
     if config.analysts in ("success", "combined") and trajectories.successes:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import click
 from inspect_ai.model import Model
 from inspect_ai.util import DisplayType
-from rich.console import Console
 
 from trace2skill.analysis.gate import Verdicts
 from trace2skill.analysis.lessons import UNUSABLE
@@ -16,14 +16,14 @@ from trace2skill.consolidation.lexical import lexical_merge
 from trace2skill.consolidation.merging import MergeStep
 from trace2skill.consolidation.selection import Selection
 from trace2skill.consolidation.tree import MergeTree, consolidation, final_selection, step_of
-from trace2skill.errors import ModelOutputError, PatchError
+from trace2skill.errors import DiskFullError, ModelOutputError, PatchError
 from trace2skill.evolution.analyses import analyse
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.disclosure import disclosure
 from trace2skill.evolution.folder import Manifest, Record, alone, begin, finished, simulated, write_run
 from trace2skill.evolution.inputs import Inputs, choose_cast, read_inputs
 from trace2skill.evolution.run import Run
-from trace2skill.files import file_digest
+from trace2skill.files import FULL, file_digest
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import Cast
 from trace2skill.models.sampling import Settings
@@ -63,6 +63,8 @@ def evolve(
         LogError: A log cannot be used, or a stage did not finish.
         SkillError: The initial skill is malformed, or the evolved one fails the format check (nothing is saved then).
         PatchError: A patch file is malformed, or the folder holds another run.
+        InterruptedRunError: It was stopped; what is finished is kept.
+        DiskFullError: There is no space left; what is finished is kept.
     """
     config = config or EvolveConfig()
     folder = Path(output)
@@ -74,7 +76,7 @@ def evolve(
     with alone(folder):
         begin(folder, record)
         for line in disclosure(inputs, config, named=bool(model or config.model)):
-            Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(line)
+            click.echo(line, err=True)
         run = Run(
             folder=folder,
             config=config,
@@ -84,7 +86,12 @@ def evolve(
             max_connections=max_connections,
             simulated=bool(simulated(record)),
         )
-        return _run(run, inputs, record)
+        try:
+            return _run(run, inputs, record)
+        except OSError as error:
+            if error.errno in FULL:
+                raise DiskFullError(folder) from error
+            raise
 
 
 def _asking(config: EvolveConfig, inputs: Inputs) -> Asking:

@@ -81,6 +81,8 @@ class Manifest(BaseModel):
     """Numbers of successes, failures and excluded runs (by reason)."""
     edits: dict[str, int]
     """Fates of the proposed edits, merged ones counted as what they were merged into; they sum up to `proposed`."""
+    changes: int = 0
+    """What the applied ones were merged into: the entries of CHANGELOG.md."""
     unmerged: int = 0
     """Merges whose answers could not be used, so that their inputs went on as they were."""
     analyses: dict[str, int]
@@ -193,6 +195,7 @@ def write_run(
         record=record,
         trajectories=trajectories,
         edits=assembled.totals,
+        changes=len(applied_edits(ledger)),
         unmerged=unmerged,
         analyses=dict(Counter(row.reason for row in ledger if row.kind == "analysis")),
         notes=tuple(notes),
@@ -202,12 +205,15 @@ def write_run(
     return manifest
 
 
+def applied_edits(ledger: Sequence[LedgerRow]) -> list[LedgerRow]:
+    """The edits that were applied, best supported first."""
+    applied = [row for row in ledger if row.fate == "applied" and row.kind == "edit"]
+    return sorted(applied, key=lambda row: (-len(row.support), row.id))
+
+
 def changelog(ledger: Sequence[LedgerRow], provenance: Provenance, stamp: str) -> str:
     """The applied edits as Markdown, best supported first."""
-    applied = sorted(
-        (row for row in ledger if row.fate == "applied" and row.kind == "edit"),
-        key=lambda row: (-len(row.support), row.id),
-    )
+    applied = applied_edits(ledger)
     lines = ["# Changes", "", *([f"> {stamp}", ""] if stamp else [])]
     for row in applied:
         edit = provenance.edits[row.id]

@@ -5,18 +5,17 @@ from pathlib import Path
 
 import anyio
 from pydantic import BaseModel, ConfigDict
-from rich.table import Table
 
 from trace2skill.analysis.lessons import outline
 from trace2skill.consolidation.tree import level_sizes, numbered_files
 from trace2skill.errors import LogError
 from trace2skill.evolution.configuration import EvolveConfig
-from trace2skill.evolution.inputs import read_inputs
+from trace2skill.evolution.inputs import Inputs, read_inputs
 from trace2skill.logs.task import recreate_task
 from trace2skill.logs.trajectory import Trajectories, Trajectory, read_sample
 from trace2skill.logs.transcript import CHARACTERS_PER_TOKEN, render_transcript
-from trace2skill.prompts import Prompts, Role
-from trace2skill.skill.folder import Skill
+from trace2skill.prompts import Role
+from trace2skill.tables import Table
 
 TOOL_TURNS = 8
 """Turns that an error analyst is taken to need: look, write a fix, check it, mend it, submit."""
@@ -24,9 +23,25 @@ TOOL_TURNS = 8
 TURN_TOKENS = 600
 """Tokens that a turn is taken to add: what the model writes and what its tool returns."""
 
+TOOL_RESULT_TOKENS = 16 * 1024 // CHARACTERS_PER_TOKEN
+"""A tool result at most: Inspect cuts longer ones."""
+
+REPLY_TOKENS = 32_768
+"""A reply at most, where neither the profile nor the logs limit it."""
+
 EDITS_PER_PATCH = 1.5
 EDIT_TOKENS = 120
 """An edit as a merger reads it; about what the recorded patches of the paper's model come to."""
+
+ASSUMPTIONS = (
+    f"Tokens are characters / {CHARACTERS_PER_TOKEN}, counted in the prompts, the skill and the transcripts.",
+    f"'About': an error analysis takes {TOOL_TURNS} turns of {TURN_TOKENS} tokens, and a patch has {EDITS_PER_PATCH} "
+    f"edits of {EDIT_TOKENS}.",
+    "'At most': every error analysis takes --max-turns or --analyst-tokens, every call reads all that came before it, "
+    f"every reply has max_tokens of the profile or else of the logs ({REPLY_TOKENS:,} where they name none), and every "
+    "tool result 16 KiB. Repair rounds come on top.",
+)
+"""What the figures of a plan are computed from, for people to read beside it."""
 
 
 class PlannedStage(BaseModel):
@@ -46,6 +61,8 @@ class PlannedStage(BaseModel):
     """Tokens read, about; in conversations with tools most of them from the server's prefix cache."""
     output_tokens: int
     """Tokens generated, about."""
+    most_tokens: int
+    """Tokens read and generated at most, repair rounds aside."""
 
 
 def plan(
@@ -66,45 +83,49 @@ def plan(
         Trace2SkillError: As `evolve` does.
     """
     inputs = read_inputs(logs, skill, config, patches)
-    loaded, prompts, imported = inputs.skill, inputs.prompts, len(inputs.patches)
+    imported = len(inputs.patches)
     stages: list[PlannedStage] = []
     analysed = 0
     if read := inputs.trajectories:
-        stages = _analyses(read, loaded, prompts, config)
+        stages = _analyses(read, inputs, config)
         analysed = sum(stage.samples for stage in stages)
         if config.replays:
-            stages.append(_replays(read, config))
+            stages.append(_replays(read, inputs, config))
     if config.merger == "model" and analysed + imported:
-        stages.append(_merges(analysed + imported, loaded, prompts, config))
+        stages.append(_merges(analysed + imported, inputs, config))
     return tuple(stages)
 
 
 def plan_table(stages: Sequence[PlannedStage], seeds: int = 1) -> Table:
-    """A plan for the terminal; with several seeds, its last row is for all of them."""
-    table = Table(title="Plan (estimates; nothing was run)", title_justify="left")
-    for name in ("stage", "samples", "calls about", "at most", "tokens in about", "out about"):
-        table.add_column(name, justify="left" if name == "stage" else "right")
+    """A plan as a table; with several seeds, its last row is for all of them."""
+    totals = {name: seeds * sum(getattr(stage, name) for stage in stages) for name in _FIGURES}
+    rows = [(stage.stage, *(f"{getattr(stage, name):,}" for name in _FIGURES)) for stage in stages]
     label = "total" if seeds == 1 else f"total of {seeds} seeds"
-    total = [label, *(str(seeds * sum(getattr(stage, name) for stage in stages)) for name in _FIGURES)]
-    for row in [*([stage.stage, *(str(getattr(stage, name)) for name in _FIGURES)] for stage in stages), total]:
-        table.add_row(row[0], *(f"{int(figure):,}" for figure in row[1:]))
-    return table
+    rows.append((label, *(f"{figure:,}" for figure in totals.values())))
+    return Table(columns=("stage", *_FIGURES.values()), rows=rows, right=tuple(_FIGURES.values()))
 
 
-_FIGURES = ("samples", "calls", "most_calls", "input_tokens", "output_tokens")
+_FIGURES = {
+    "samples": "samples",
+    "calls": "calls\nabout",
+    "most_calls": "calls\nat most",
+    "input_tokens": "tokens in\nabout",
+    "output_tokens": "tokens out\nabout",
+    "most_tokens": "tokens\nat most",
+}
 
 
-def _analyses(read: Trajectories, skill: Skill, prompts: Prompts, config: EvolveConfig) -> list[PlannedStage]:
+def _analyses(read: Trajectories, inputs: Inputs, config: EvolveConfig) -> list[PlannedStage]:
     stages: list[PlannedStage] = []
     single = config.analysts == "error-llm"
     if config.analysts in ("error", "combined") and read.failures:
         single = not _can_be_created(read, config)
         if not single:
-            stages.append(_analysis("error_analysis", "error_analyst", read.failures, skill, prompts, config))
+            stages.append(_analysis("error_analysis", "error_analyst", read.failures, inputs, config))
     if single and read.failures:
-        stages.append(_analysis("error_llm_analysis", "error_llm", read.failures, skill, prompts, config))
+        stages.append(_analysis("error_llm_analysis", "error_llm", read.failures, inputs, config))
     if config.analysts in ("success", "combined") and read.successes:
-        stages.append(_analysis("success_analysis", "success_analyst", read.successes, skill, prompts, config))
+        stages.append(_analysis("success_analysis", "success_analyst", read.successes, inputs, config))
     return stages
 
 
@@ -117,25 +138,29 @@ def _can_be_created(read: Trajectories, config: EvolveConfig) -> bool:
     return True
 
 
-def _analysis(
-    stage: str, role: Role, rows: Sequence[Trajectory], skill: Skill, prompts: Prompts, config: EvolveConfig
-) -> PlannedStage:
+def _analysis(stage: str, role: Role, rows: Sequence[Trajectory], inputs: Inputs, config: EvolveConfig) -> PlannedStage:
     """One kind of analysis: its turns, and one more for the edits, each reading all that came before."""
     agentic = role == "error_analyst"
-    turns = min(TOOL_TURNS, config.max_turns) if agentic else 1
+    skill, prompts = inputs.skill, inputs.prompts
+    most_turns = config.max_turns if agentic else 1
+    turns = min(TOOL_TURNS, most_turns)
+    reply = _longest_reply(inputs, config, single=not agentic)
     fixed = _tokens(prompts.source(role)) + _tokens(skill.skill_md)
     patch_turn = _tokens(prompts.source("patch")) + _tokens(outline(skill))
-    read = 0
+    read = most = 0
     for row in rows:
         opening = fixed + anyio.run(_shown_tokens, row, config.transcript_tokens)
         read += sum(opening + turn * TURN_TOKENS for turn in range(turns + 1)) + patch_turn
+        conversation = _conversation(opening, most_turns + 1, reply, tools=agentic) + patch_turn
+        most += min(conversation, config.analyst_tokens or conversation) if agentic else conversation
     return PlannedStage(
         stage=stage,
         samples=len(rows),
         calls=(turns + 1) * len(rows),
-        most_calls=((config.max_turns if agentic else 1) + 1) * len(rows),
+        most_calls=(most_turns + 1) * len(rows),
         input_tokens=read,
         output_tokens=(turns + 1) * len(rows) * TURN_TOKENS // 2,
+        most_tokens=most,
     )
 
 
@@ -145,10 +170,28 @@ async def _shown_tokens(row: Trajectory, budget: int) -> int:
     return _tokens(task) + _tokens(render_transcript(sample.messages, budget))
 
 
-def _replays(read: Trajectories, config: EvolveConfig) -> PlannedStage:
+def _longest_reply(inputs: Inputs, config: EvolveConfig, *, single: bool) -> int:
+    """The most tokens that a reply may have."""
+    settings = [header.model.config for header in inputs.headers] if config.model is None else []
+    if profile := inputs.profile:
+        settings = [profile.thinking if single else profile.instruct]
+    return max((setting.max_tokens or REPLY_TOKENS for setting in settings), default=REPLY_TOKENS)
+
+
+def _conversation(opening: int, calls: int, reply: int, *, tools: bool) -> int:
+    """Tokens of a conversation in which every call reads the opening and all replies and tool results before it."""
+    turn = reply + (TOOL_RESULT_TOKENS if tools else 0)
+    return calls * (opening + reply) + turn * calls * (calls - 1) // 2
+
+
+def _replays(read: Trajectories, inputs: Inputs, config: EvolveConfig) -> PlannedStage:
     """As many calls and tokens as the failed runs took, once for each lesson and replay."""
     runs = round(len(read.failures) * EDITS_PER_PATCH) * config.replays
     ran = max(len(read.all) + len(read.excluded), 1)
+    # A replay begins with the skill and the task, which is no longer than task and transcript together.
+    shown = max((anyio.run(_shown_tokens, row, config.transcript_tokens) for row in read.failures), default=0)
+    opening = _tokens(inputs.skill.skill_md) + shown
+    reply = _longest_reply(inputs, config, single=False)
     return PlannedStage(
         stage="replay",
         samples=runs,
@@ -156,13 +199,17 @@ def _replays(read: Trajectories, config: EvolveConfig) -> PlannedStage:
         most_calls=runs * config.max_turns,
         input_tokens=sum(header.input_tokens for header in read.headers) * runs // ran,
         output_tokens=sum(header.output_tokens for header in read.headers) * runs // ran,
+        most_tokens=runs * _conversation(opening, config.max_turns, reply, tools=True),
     )
 
 
-def _merges(patches: int, skill: Skill, prompts: Prompts, config: EvolveConfig) -> PlannedStage:
+def _merges(patches: int, inputs: Inputs, config: EvolveConfig) -> PlannedStage:
     levels = level_sizes(patches, config.merge_batch)
     calls = sum(levels) + 1
-    fixed = _tokens(prompts.source("merger")) + sum(_tokens(file["numbered"]) for file in numbered_files(skill, ()))
+    fixed = _tokens(inputs.prompts.source("merger")) + sum(
+        _tokens(file["numbered"]) for file in numbered_files(inputs.skill, ())
+    )
+    reply = _longest_reply(inputs, config, single=True)
     # Merging makes each level's input about half of what came in below.
     edits = sum(patches * EDITS_PER_PATCH / 2**level for level in range(len(levels)))
     return PlannedStage(
@@ -172,6 +219,8 @@ def _merges(patches: int, skill: Skill, prompts: Prompts, config: EvolveConfig) 
         most_calls=calls,
         input_tokens=calls * fixed + round(edits * EDIT_TOKENS),
         output_tokens=round(edits * EDIT_TOKENS),
+        # A merge reads at most a full batch of replies.
+        most_tokens=calls * (fixed + (config.merge_batch + 1) * reply),
     )
 
 

@@ -1,9 +1,13 @@
 """Stages of a run: each an Inspect eval set in a log folder of its own, resumed by running it again."""
 
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TextIO
 
 from inspect_ai import Task, eval_set
 from inspect_ai.log import (
@@ -17,7 +21,11 @@ from inspect_ai.model import Model, ModelUsage
 from inspect_ai.util import DisplayType
 from pydantic import BaseModel, ConfigDict
 
-from trace2skill.errors import LogError
+from trace2skill.errors import DiskFullError, InterruptedRunError, LogError
+from trace2skill.files import FULL
+
+_ROOM = 1 << 20
+"""Bytes that the next sample of a log may need."""
 
 
 class StageUsage(BaseModel):
@@ -121,30 +129,38 @@ def run_stage(
         The logs' headers, in the order of the tasks' names.
 
     Raises:
-        LogError: Samples failed, or the stage was interrupted; finished samples are kept.
+        LogError: Samples failed; finished ones are kept.
+        InterruptedRunError: The stage was stopped; finished samples are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    success, logs = eval_set(
-        list(tasks),
-        log_dir=str(folder),
-        model=model,
-        model_roles=dict(roles) if roles else None,
-        retry_attempts=0,
-        retry_immediate=False,
-        max_tasks=len(tasks),
-        continue_on_fail=True,
-        # Inspect fails from this count on, and with True from the first error.
-        fail_on_error=tolerate + 1 if tolerate else True,
-        retry_on_error=1 if tolerate else None,
-        log_buffer=1,
-        # Samples that Inspect restores from its realtime buffer after a crash have lost their store: their results.
-        log_realtime=False,
-        tags=list(tags),
-        max_connections=max_connections,
-        display=display,
-    )
+    with redirect_stdout(_WithoutLastWord(sys.stdout)):
+        success, logs = eval_set(
+            list(tasks),
+            log_dir=str(folder),
+            model=model,
+            model_roles=dict(roles) if roles else None,
+            retry_attempts=0,
+            retry_immediate=False,
+            max_tasks=len(tasks),
+            continue_on_fail=True,
+            # Inspect fails from this count on, and with True from the first error.
+            fail_on_error=tolerate + 1 if tolerate else True,
+            retry_on_error=1 if tolerate else None,
+            log_buffer=1,
+            # Samples that Inspect restores from its realtime buffer after a crash have lost their store: their results.
+            log_realtime=False,
+            tags=list(tags),
+            max_connections=max_connections,
+            display=display,
+        )
     # After an interrupt Inspect returns no logs, and calls that a success.
     if not success or len(logs) < len(tasks) or any(log.status != "success" for log in logs):
+        if all(log.status in ("success", "cancelled") for log in logs):
+            raise InterruptedRunError(
+                f"Interrupted. Finished samples are kept in {folder}: run the same command again to go on."
+            )
+        if _is_full(folder):
+            raise DiskFullError(folder)
         raise LogError(_failure(logs, folder))
     return sorted(logs, key=lambda log: log.eval.task)
 
@@ -188,9 +204,31 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
     )
 
 
+class _WithoutLastWord:
+    """Standard output without the line that ends an eval set: after an interrupt it says that all tasks succeeded."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if "Completed all tasks in" in text else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether nothing more can be written there: Inspect keeps the system's answer to itself."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+    except OSError as error:
+        return error.errno in FULL
+    return False
+
+
 def _failure(logs: Sequence[EvalLog], folder: Path) -> str:
-    if all(log.status in ("success", "cancelled") for log in logs):
-        return f"Interrupted. Finished samples are kept in {folder}: run the same command again to go on."
     problems = []
     for log in logs:
         if log.status == "success":

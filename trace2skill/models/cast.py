@@ -8,6 +8,7 @@ from typing import Any
 from inspect_ai.model import GenerateConfig, Model, ModelConfig, get_model
 
 from trace2skill.errors import PrerequisiteError, Trace2SkillError
+from trace2skill.text import unmarked
 
 ANALYST, MERGER = "analyst", "merger"
 """Inspect model roles of the engine's parts; without them the run's model plays both."""
@@ -103,4 +104,4 @@ def logged_model(logged: ModelConfig, config: GenerateConfig, provider: Provider
 
 
 def _said(error: Exception) -> str:
-    return str(error.message) if isinstance(error, PrerequisiteError) else str(error)
+    return unmarked(error.message) if isinstance(error, PrerequisiteError) else str(error)

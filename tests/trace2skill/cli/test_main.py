@@ -70,7 +70,7 @@ def test_patches_evolve_a_skill_without_any_model(cli: Cli, skill: Path, tmp_pat
         "a.1": "applied",
         "b.1": "merged",
     }
-    assert "2 proposed, 2 applied" in result.output
+    assert "2 proposed: 2 applied (merged into 1 change)" in result.output
     assert f"skill blame {tmp_path / 'run'}" in result.output.replace("\n", "")
 
 
@@ -98,7 +98,7 @@ def test_edits_that_do_not_fit_are_rejected_in_the_ledger(cli: Cli, skill: Path,
         f"{who}.{n}" for who in "ab" for n in range(1, 5)
     ]
     assert all(row.reason for row in rows.values() if row.fate == "rejected")
-    assert "10 proposed, 2 applied, 8 rejected" in result.output
+    assert "10 proposed: 2 applied (merged into 1 change), 8 rejected" in result.output
     assert set(load_skill(tmp_path / "run").files) == {"SKILL.md"}
 
 

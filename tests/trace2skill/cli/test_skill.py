@@ -97,8 +97,8 @@ def test_diff_as_json(cli: Cli, before: Path, run: Path) -> None:
 
 
 def test_blame_shows_every_line_with_its_trajectories(cli: Cli, run: Path) -> None:
-    lines = cli("blame", run).output.splitlines()
-    rows = [json.loads(line) for line in cli("blame", run, "--json").output.splitlines()]
+    lines = cli("blame", run, "--all").stdout.splitlines()
+    rows = [json.loads(line) for line in cli("blame", run, "--all", "--json").output.splitlines()]
 
     evolved = load_skill(run).lines("SKILL.md")
     assert len(lines) == len(rows) == len(evolved)
@@ -113,6 +113,16 @@ def test_blame_shows_every_line_with_its_trajectories(cli: Cli, run: Path) -> No
         "support_count": 3,
         "support": ["b", "c", "d"],
     }
+
+
+def test_blame_shows_what_changed_unless_asked_for_all(cli: Cli, run: Path) -> None:
+    result = cli("blame", run)
+    every = cli("blame", run, "--all").stdout.splitlines()
+
+    assert result.stdout.splitlines() == [line for line in every if " initial " not in line]
+    assert 0 < len(result.stdout.splitlines()) < len(every)
+    assert result.stderr == f"6 of {len(every)} lines come from the evolution; --all shows the rest.\n"
+    assert all(json.loads(line)["edit"] for line in cli("blame", run, "--json").output.splitlines())
 
 
 def test_blame_of_the_best_supported(cli: Cli, run: Path) -> None:

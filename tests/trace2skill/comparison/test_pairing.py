@@ -1,7 +1,6 @@
 """Comparisons of small logs that Inspect itself writes: each sample carries the outcome of each of its runs."""
 
 import gc
-import io
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,6 @@ from inspect_ai.log import EvalLog, ProvenanceData, read_eval_log, write_eval_lo
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from pydantic import ValidationError
-from rich.console import Console, RenderableType
 
 from trace2skill.comparison.pairing import compare, compare_table
 from trace2skill.comparison.results import Comparison, ComparisonTable, MissingSample
@@ -98,12 +96,6 @@ def run(
     return path
 
 
-def text(renderable: RenderableType, width: int = 200) -> str:
-    stream = io.StringIO()
-    Console(width=width, file=stream).print(renderable)
-    return stream.getvalue()
-
-
 CONTROL = {"a1": "C", "a2": "I", "a3": "I", "b1": "I", "b2": "C", "b3": "I", "c1": "I", "c2": "C"}
 TREATMENT = {"a1": "C", "a2": "C", "a3": "C", "b1": "C", "b2": "I", "b3": "C", "c1": "C", "c2": "C"}
 
@@ -161,7 +153,7 @@ class TestCompare:
         # Control a, b, c, d, e: at most 1, 0, 1, 0, 1 and at least 0.5, 0, 1, 0, 0; treatment c, d, e: 0 or 1.
         assert comparison.worst == pytest.approx((2 - 3) / 5)
         assert comparison.best == pytest.approx((5 - 1.5) / 5)
-        shown = text(render(comparison))
+        shown = render(comparison)
         assert "tested on 2 samples scored in both arms" in shown
         assert "between -0.200 and +0.700" in shown
         assert "control: missing runs: 2 absent, 1 error; samples a, e." in shown
@@ -184,7 +176,7 @@ class TestCompare:
         comparison = compare(control, treatment)
         assert comparison.result.difference == 1.5
         assert comparison.worst != comparison.worst
-        assert "between n/a and n/a" in text(render(comparison))
+        assert "between n/a and n/a" in render(comparison)
 
     def test_newest_attempt_at_an_evaluation_counts(self, tmp_path: Path) -> None:
         old = run(tmp_path / "treatment", {"a": "error", "b": 1})
@@ -198,14 +190,14 @@ class TestCompare:
         assert [log.file for log in comparison.treatment.logs] == [str(new)]
         assert comparison.treatment.superseded == (str(old),)
         assert comparison.treatment.missing == ()
-        assert "left out as older attempts" in text(render(comparison))
+        assert "left out as older attempts" in render(comparison)
 
     def test_clusters_come_from_sample_metadata(self, tmp_path: Path) -> None:
         control, treatment = run(tmp_path / "control", CONTROL), run(tmp_path / "treatment", TREATMENT)
         comparison = compare(control, treatment, cluster="table")
         assert (comparison.result.n, comparison.result.units) == (8, 3)
         assert [pair.cluster for pair in comparison.pairs] == [pair.id[0] for pair in comparison.pairs]
-        assert "in 3 clusters by table" in text(render(comparison))
+        assert "in 3 clusters by table" in render(comparison)
         with pytest.raises(LogError, match=r"no metadata field 'tabel'.*outcomes, table"):
             compare(control, treatment, cluster="tabel")
 
@@ -243,7 +235,7 @@ class TestCompare:
             ("task.skill", ("None",), ("skills/xlsx",))
         ]
         assert (comparison.control.skills, comparison.treatment.skills) == ((), ("skills/xlsx",))
-        assert "differs from control in task.skill (None -> skills/xlsx)" in text(render(comparison))
+        assert "differs from control in task.skill (None -> skills/xlsx)" in render(comparison)
 
     def test_stand_in_models_are_stamped(self, tmp_path: Path) -> None:
         def simulate(log: EvalLog) -> None:
@@ -252,8 +244,8 @@ class TestCompare:
         control, treatment = run(tmp_path / "control", CONTROL), run(tmp_path / "t", TREATMENT, edit=simulate)
         comparison = compare(control, treatment)
         assert comparison.simulated
-        assert text(render(comparison)).startswith("SIMULATED")
-        assert "SIMULATED" not in text(render(compare(control, control)))
+        assert render(comparison).startswith("SIMULATED")
+        assert "SIMULATED" not in render(compare(control, control))
 
     def test_is_saved_as_json(self, tmp_path: Path) -> None:
         log = run(tmp_path, CONTROL)
@@ -321,7 +313,7 @@ class TestCompareTable:
         assert [comparison.treatment.name for comparison in table.comparisons] == ["xlsx-basic", "evolved"]
         assert [c.result.p_value for c in table.comparisons] == pytest.approx([1.0, 0.0625])
         assert table.adjusted == pytest.approx((1.0, 0.125))
-        shown = text(render(table))
+        shown = render(table)
         assert [line.split("  ")[0].strip() for line in shown.splitlines() if "/8" in line] == list(arms)
         assert "Differences are from no skill." in shown
         assert "0.125" in shown
@@ -334,13 +326,13 @@ class TestCompareTable:
         [comparison] = table.comparisons
         wide = replace(comparison.result, p_value=1e-9, wins=1171, losses=131, ties=3105, mde=0.135)
         widest = table.model_copy(update={"comparisons": (comparison.model_copy(update={"result": wide}),)})
-        rows = text(render(widest), width=80).splitlines()
+        rows = render(widest, 80).splitlines()
         assert max(map(len, rows)) <= 80
         assert not any("…" in row for row in rows)
 
     def test_shows_what_is_undefined_and_names_as_they_are(self, tmp_path: Path) -> None:
         log = run(tmp_path / "a log", {"a": 7, "b": 7})
-        shown = text(render(compare_table({"[bold]plain": log, "other": tmp_path / "a log"}, "[bold]plain")))
+        shown = render(compare_table({"[bold]plain": log, "other": tmp_path / "a log"}, "[bold]plain"))
         assert "[bold]plain" in shown
         assert shown.count("[n/a]") == 3
 
@@ -370,4 +362,4 @@ class TestForeignLogs:
                 comparison = compare(log, log, scorer=name)
                 assert (comparison.result.difference, comparison.result.p_value) == (0.0, 1.0)
                 assert comparison.control.runs_scored == row["n"]
-                assert text(render(comparison))
+                assert render(comparison)

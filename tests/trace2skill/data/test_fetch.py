@@ -176,7 +176,7 @@ def test_single_files_and_patterns(server: Server, place: Path) -> None:
     found = fetch(Card(name="Bench", licence="none", folder="bench", marker="data/a.tsv", sources=sources))
 
     assert contents_of(place / "bench") == {"deep/train.parquet": b"rows", "data/a.tsv": b"a", "csv/1/2.csv": b"c"}
-    assert str(found) == "not checked, no checksum on record: 3 files"
+    assert str(found) == "there (not checked, no checksum on record: 3 files)"
 
 
 def test_a_broken_transfer_and_an_overloaded_server_are_tried_again(server: Server, place: Path) -> None:
@@ -271,7 +271,7 @@ def test_files_with_the_wrong_checksum_leave_what_was_there(server: Server, plac
     (place / "bench/dataset.json").write_bytes(b"older")
     server.give(f"/{REVISION}.tar.gz", tar_of(upstream() | {f"repo-{REVISION}/data/bench/dataset.json": b"other"}))
 
-    with pytest.raises(DataError, match=r"damaged: wrong content: dataset\.json\."):
+    with pytest.raises(DataError, match=r"damaged \(wrong content: dataset\.json\)\."):
         fetch(archive_card(server))
 
     assert contents_of(place / "bench") == {"dataset.json": b"older"}
@@ -457,7 +457,7 @@ def test_lines_that_a_source_words_otherwise(server: Server, place: Path, tmp_pa
     lines = ['{"id": "1", "problem": "two\u2028lines", "answer": 5}', "", '{"answer": 7, "id": "2"}']
     (tmp_path / "copy/a.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
-    assert str(fetch(card, copy=tmp_path / "copy")).startswith("ids and answers right, but worded otherwise")
+    assert str(fetch(card, copy=tmp_path / "copy")).startswith("there (ids and answers right, but worded otherwise")
     for wrong in ('{"id": "1", "answer": 5}', "[]", "no JSON", '{"id": "1"}'):
         (place / "bench/a.jsonl").write_text(wrong)
         assert verify(card).wrong == ("a.jsonl",)
@@ -472,14 +472,14 @@ def test_what_verify_finds(server: Server, place: Path, tmp_path: Path) -> None:
     copy.write_bytes(tar_of(CONTENTS))
     fetch(card, copy=copy)
     (place / "bench/notes.txt").write_bytes(b"mine")
-    assert str(verify(card)) == "checksum right: 2 files; not checked, no checksum on record: 1 files"
+    assert str(verify(card)) == "there (checksum right: 2 files; not checked, no checksum on record: 1 files)"
     (place / "bench/dataset.json").write_bytes(b"[1, 3]")
     found = verify(card)
     assert (found.state, found.wrong, found.absent) == ("damaged", ("dataset.json",), ())
     assert verify(card, contents=False).state == "there"
     (place / "bench/dataset.json").unlink()
     assert verify(card, contents=False).state == "damaged"
-    assert str(verify(card)) == "damaged: absent: dataset.json"
+    assert str(verify(card)) == "damaged (absent: dataset.json)"
 
 
 # Cards
@@ -534,14 +534,17 @@ def test_the_commands_on_the_real_benchmark(place: Path) -> None:
     (place / "spreadsheetbench-verified-400/dataset.json").write_text("[]")
     result = run(data, ["verify", "spreadsheetbench-verified"])
     assert result.exit_code == 1
-    assert "damaged: wrong content: dataset.json." in result.output
+    assert "damaged (wrong content: dataset.json)." in result.output
 
 
 def test_list_shows_every_benchmark(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "20")
     (place / "spreadsheetbench-full-912").mkdir(parents=True)
-    output = CliRunner().invoke(data, ["list"]).output
-    rows = {name: next(line for line in output.splitlines() if f" {name} " in line) for name in benchmarks()}
+    listed = CliRunner().invoke(data, ["list"])
+    rows = {name: next(line for line in listed.output.splitlines() if f"{name} " in line) for name in benchmarks()}
+    assert listed.exit_code == CliRunner().invoke(data, ["verify"]).exit_code == 1
+    assert listed.stderr == CliRunner().invoke(data, ["verify"]).stderr
+    assert "`trace2skill data fetch spreadsheetbench-full`" in listed.stderr
     assert "damaged" in rows["spreadsheetbench-full"]
     assert "missing" in rows["spreadsheetbench-verified"]
     assert CliRunner().invoke(data, ["verify", "spreadsheetbench-verified"]).exit_code == 1

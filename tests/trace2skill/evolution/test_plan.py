@@ -21,7 +21,7 @@ def test_a_plan_counts_calls_and_asks_no_model(tmp_path: Path) -> None:
     ]
     assert list(stages) == ["error_analysis", "success_analysis", "replay", "consolidation"]
     assert all(stage.input_tokens > 0 for name, stage in stages.items() if name != "replay")
-    assert plan_table(tuple(stages.values())).row_count == 5
+    assert len(plan_table(tuple(stages.values())).rows) == 5
 
 
 def test_each_condition_has_its_own_stages(adding_logs: Path, tmp_path: Path) -> None:
