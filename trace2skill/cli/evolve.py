@@ -1,5 +1,6 @@
 """`trace2skill evolve`: options, and what a run came to in the terminal."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ from trace2skill.skill.hazards import HAZARD_KINDS
 from trace2skill.tables import Table
 
 DEFAULTS = EvolveConfig()
+
+UNCHANGED = 3
+"""Exit code of a run that is finished and left the skill as it was."""
 
 
 def _seeds(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
@@ -142,6 +146,16 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.option("--analyst-tokens", type=click.IntRange(1), help="Tokens that one error analysis may take.")
 @click.option("--analyst-seconds", type=click.IntRange(1), help="Seconds that one error analysis may take.")
 @click.option(
+    "--reuse-analyses",
+    type=str,
+    metavar="RUN",
+    help="Use the analyses of that run again: other mergers, batches and supports cost merges alone.",
+)
+@click.option("--analyst-max-tokens", type=click.IntRange(1), help="Tokens of one answer of an analyst.")
+@click.option("--merger-max-tokens", type=click.IntRange(1), help="Tokens of one answer of the merger.")
+@click.option("--temperature", type=click.FloatRange(0), help="Of analysts and merger, instead of the profile's.")
+@click.option("--timeout", type=click.IntRange(1), help="Seconds after which one call is tried again.  [default: 600]")
+@click.option(
     "--transcript-tokens",
     type=click.IntRange(100),
     default=DEFAULTS.transcript_tokens,
@@ -191,7 +205,11 @@ def evolve_command(
     dry_run: bool,
     **settings: Any,
 ) -> None:
-    """Evolve a skill from the logs of an agent."""
+    """Evolve a skill from the logs of an agent.
+
+    Exit codes: 0 a skill was evolved; 1 an error; 2 wrong usage; 3 the run is finished and left the skill unchanged,
+    for the reason that it prints; 130, 143 interrupted.
+    """
     running = {name: settings.pop(name) for name in ("display", "max_connections")}
     try:
         config = EvolveConfig(**settings)
@@ -203,13 +221,16 @@ def evolve_command(
     if output is None:
         raise click.UsageError("Missing option '--output'.")
     if not seeds and not select:
-        print_manifest(evolve(logs, skill, output, config, patches=patches, **running), output)
-        return
+        manifest = evolve(logs, skill, output, config, patches=patches, **running)
+        print_manifest(manifest, output)
+        sys.exit(UNCHANGED if manifest.unchanged else 0)
     if select:
         check_selectable(logs, config)
     manifests = evolve_seeds(logs, skill, output, config, seeds or (config.seed,), patches=patches, **running)
     for name, manifest in manifests.items():
         print_manifest(manifest, output / name)
+    if all(manifest.unchanged for manifest in manifests.values()):
+        sys.exit(UNCHANGED)
     if select:
         print_selection(select_candidate(logs, skill, output, manifests, config, **running), output)
 
@@ -218,7 +239,10 @@ def print_manifest(manifest: Manifest, folder: Path) -> None:
     """Print what a run came to and where its records lie."""
     if manifest.simulated:
         say(manifest.simulated)
-    say(f"Evolved skill '{manifest.skill}'")
+    unchanged = manifest.unchanged
+    say(
+        f"The skill '{manifest.skill}' is unchanged: {unchanged}." if unchanged else f"Evolved skill '{manifest.skill}'"
+    )
     show(
         [
             ("trajectories", ", ".join(f"{count} {name}" for name, count in manifest.trajectories.items())),
@@ -254,9 +278,10 @@ def _unmerged(count: int) -> str:
 def _stages(manifest: Manifest) -> Table:
     rows = [
         (
-            stage.stage,
+            f"{stage.stage} (reused)" if stage.reused else stage.stage,
             *map("{:,}".format, (stage.samples, stage.calls, stage.input_tokens)),
-            *map("{:,}".format, (stage.cached_tokens, stage.output_tokens)),
+            "not told" if stage.cached_tokens is None else f"{stage.cached_tokens:,}",
+            f"{stage.output_tokens:,}",
             f"{stage.wall_seconds:.0f} s",
             f"{stage.critical_path_seconds:.0f} s",
         )

@@ -1,11 +1,12 @@
 """The first half of an evolution: the analyses of all trajectories, and what the gates say of them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import click
 from inspect_ai import Task
+from inspect_ai.log import EvalLog, EvalSample
 from inspect_ai.model import GenerateConfig
 
 from trace2skill.analysis.analysts import Limits
@@ -16,6 +17,7 @@ from trace2skill.analysis.tasks import analysis_of, error_analysis, single_call_
 from trace2skill.edits.patch import check_edit
 from trace2skill.errors import LogError
 from trace2skill.evolution.inputs import check_roles
+from trace2skill.evolution.reuse import reused_stage
 from trace2skill.evolution.run import Run
 from trace2skill.logs.trajectory import Trajectories, Trajectory
 from trace2skill.models.cast import logged_model
@@ -41,7 +43,7 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
     broken: dict[str, str] = {}
     pool = _pool(run, trajectories)
     tolerate = max(1, int(run.config.max_quarantined * len(pool))) if run.config.max_quarantined else 0
-    for _, sample in run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis, tolerate=tolerate):
+    for _, sample in _samples(run, trajectories, tolerate):
         name = str(sample.id)
         if sample.error:
             broken[name.removesuffix(CLEAN_RUN)] = sample.error.message
@@ -60,6 +62,12 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
     if run.config.replays:
         verdicts = replace(verdicts, unhelpful=_replay(run, trajectories, ordered, verdicts))
     return ordered, verdicts
+
+
+def _samples(run: Run, trajectories: Trajectories, tolerate: int) -> Iterator[tuple[EvalLog, EvalSample]]:
+    if run.config.reuse_analyses:
+        return reused_stage(run.config.reuse_analyses, run.costs)
+    return run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis, tolerate=tolerate)
 
 
 def _quarantine(run: Run, broken: Mapping[str, str], tolerate: int) -> None:

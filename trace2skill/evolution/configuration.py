@@ -71,6 +71,8 @@ class EvolveConfig(BaseModel):
     """Tokens that one analysis may take; none for no limit."""
     analyst_seconds: int | None = Field(default=None, ge=1)
     """Seconds that one analysis may take; none for no limit."""
+    reuse_analyses: str | None = None
+    """Folder of a run whose analyses are used again, instead of making them anew."""
     analyst_max_tokens: int | None = Field(default=None, ge=1)
     """Tokens of one generation of an analyst; by default those of the profile, else `Settings`' own."""
     merger_max_tokens: int | None = Field(default=None, ge=1)

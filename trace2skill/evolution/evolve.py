@@ -9,19 +9,19 @@ from inspect_ai.model import Model
 from inspect_ai.util import DisplayType
 
 from trace2skill.analysis.gate import Verdicts
-from trace2skill.analysis.lessons import UNUSABLE
 from trace2skill.analysis.proposals import Proposals, collect
 from trace2skill.consolidation.assembly import assemble
 from trace2skill.consolidation.lexical import lexical_merge
 from trace2skill.consolidation.merging import MergeStep
 from trace2skill.consolidation.selection import Selection
 from trace2skill.consolidation.tree import MergeTree, consolidation, final_selection, step_of
-from trace2skill.errors import DiskFullError, ModelOutputError, PatchError
+from trace2skill.errors import DiskFullError, PatchError
 from trace2skill.evolution.analyses import analyse
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.disclosure import disclosure
 from trace2skill.evolution.folder import Manifest, Record, alone, begin, finished, simulated, write_run
 from trace2skill.evolution.inputs import Inputs, choose_cast, read_inputs
+from trace2skill.evolution.reuse import reusable
 from trace2skill.evolution.run import Run
 from trace2skill.files import FULL, file_digest
 from trace2skill.models.asking import Asking
@@ -71,6 +71,8 @@ def evolve(
     inputs = read_inputs(logs, skill, config, patches)
     cast = choose_cast(config, inputs, model)
     record = _record(config, inputs, cast)
+    if config.reuse_analyses:
+        record = record.model_copy(update={"reused": reusable(config.reuse_analyses, record)})
     if done := finished(folder, record):
         return done
     with alone(folder):
@@ -113,11 +115,6 @@ def _run(run: Run, inputs: Inputs, record: Record) -> Manifest:
     """The run itself: analyse, consolidate, assemble, write."""
     folder, config = run.folder, run.config
     analyses, verdicts = analyse(run, inputs.trajectories) if inputs.trajectories else ([], Verdicts(clean_runs={}))
-    if analyses and all(analysis.rejected.startswith(UNUSABLE) for analysis in analyses):
-        raise ModelOutputError(
-            f"None of the {len(analyses)} analyses can be used; {analyses[0].trajectory}: {analyses[0].rejected} "
-            f"No skill was saved. The transcripts are in {folder / 'logs'}; choose another --output to try again."
-        )
     proposals = collect(
         analyses,
         verdicts,

@@ -11,13 +11,15 @@
   manifest.json     written last: the run is finished
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, create_model
 
 from trace2skill.consolidation.assembly import Assembled
 from trace2skill.consolidation.ledger import LedgerRow, write_ledger
@@ -33,6 +35,17 @@ from trace2skill.skill.folder import save_skill
 from trace2skill.skill.hazards import hazards_of
 
 RUN, MANIFEST, LEDGER = "run.json", "manifest.json", "ledger.jsonl"
+
+
+class Reused(BaseModel):
+    """The run whose analyses are used again."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seal: str
+    """Digest of its record."""
+    models: dict[str, str]
+    """Its models."""
 
 
 class Record(BaseModel):
@@ -60,6 +73,8 @@ class Record(BaseModel):
     """The resolved sampling profile, if there is one."""
     versions: dict[str, str]
     """Versions of this package and of Inspect."""
+    reused: Reused | None = None
+    """The run whose analyses are used again, if there is one."""
 
 
 class Manifest(BaseModel):
@@ -92,10 +107,37 @@ class Manifest(BaseModel):
     stages: tuple[StageUsage, ...]
     """Cost of each stage."""
 
+    @property
+    def unchanged(self) -> str:
+        """Why the skill is as it was; empty if an edit was applied."""
+        if self.edits.get("applied"):
+            return ""
+        if not self.edits.get("proposed"):
+            common = max(self.analyses, key=lambda reason: self.analyses[reason], default="")
+            why = f"; most often ({self.analyses[common]} times): {common[:300]}" if common else ""
+            return f"none of {sum(self.trajectories.values())} trajectories led to an edit{why}"
+        fates = ", ".join(f"{count} {fate}" for fate, count in self.edits.items() if count and fate != "proposed")
+        return f"no proposed edit was applied ({fates}); the ledger has the reasons"
+
 
 def simulated(record: Record) -> str:
     """The warning that belongs on whatever comes out of this run; empty if no stand-in model took part."""
-    return NOTICE if is_simulated((*record.models.values(), *record.agent_models)) else ""
+    reused = record.reused.models.values() if record.reused else ()
+    return NOTICE if is_simulated((*record.models.values(), *record.agent_models, *reused)) else ""
+
+
+def seal_of(record: BaseModel) -> str:
+    """SHA-256 of a record, in hexadecimal. It is kept with it, so that a record that was changed by hand is noticed."""
+    return sha256(json.dumps(record.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def read_record(folder: Path) -> Record:
+    """The record of a run.
+
+    Raises:
+        Trace2SkillError: It cannot be read, or was changed after it was written.
+    """
+    return _read_sealed(folder / RUN, Record)
 
 
 def begin(folder: Path, record: BaseModel, name: str = RUN) -> None:
@@ -116,11 +158,12 @@ def begin(folder: Path, record: BaseModel, name: str = RUN) -> None:
         if folder.exists() and any(not path.name.startswith(f".{name}.") for path in folder.iterdir()):
             raise Trace2SkillError(f"{folder} is not empty and holds no evolution run. Choose another --output.")
         try:
-            write_atomic(marker, record.model_dump_json(indent=2) + "\n")
+            sealed = {**record.model_dump(mode="json"), "seal": seal_of(record)}
+            write_atomic(marker, json.dumps(sealed, indent=2, ensure_ascii=False) + "\n")
         except OSError as error:
             raise Trace2SkillError(f"{folder} cannot be a run folder: {error}. Choose another --output.") from error
         return
-    _same_run(_read(marker, type(record)), record, folder)
+    _same_run(_read_sealed(marker, type(record)), record, folder)
 
 
 @contextmanager
@@ -231,6 +274,18 @@ def _same_run(found: BaseModel, wanted: BaseModel, folder: Path) -> None:
         raise Trace2SkillError(
             f"{folder} holds a run with other {', '.join(differing)}. Choose another --output, or delete that folder."
         )
+
+
+def _read_sealed(path: Path, model: type[Stored]) -> Stored:
+    kind = create_model("Sealed", __base__=model, seal=(str, ...))
+    sealed = _read(path, kind)
+    record = model.model_validate(sealed.model_dump(exclude={"seal"}))
+    if sealed.model_dump()["seal"] != seal_of(record):
+        raise Trace2SkillError(
+            f"{path} was changed after the run had begun: it no longer says how what lies beside it was made. Restore "
+            "it, or choose another --output."
+        )
+    return record
 
 
 def _read(path: Path, model: type[Stored]) -> Stored:

@@ -37,6 +37,8 @@ class StageUsage(BaseModel):
     """Name of the task."""
     log: str
     """Log file, relative to the run folder."""
+    reused: bool = False
+    """Whether another run made and paid for it."""
     samples: int
     """Finished samples."""
     calls: int
