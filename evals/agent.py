@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from inspect_ai.agent import AgentPrompt, react, run
-from inspect_ai.model import ChatMessage, ChatMessageSystem
+from inspect_ai.model import ChatMessage, ChatMessageSystem, GenerateConfig
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import Tool, ToolDef, bash
 from inspect_ai.tool import skill as skill_tool
@@ -22,6 +22,10 @@ from trace2skill.standstill import persevere
 
 SkillMode = Literal["preload", "tool"]
 """How the agent meets a skill: SKILL.md in the system prompt, or through Inspect's `skill()` tool."""
+
+BOUNDS = GenerateConfig(max_tokens=8_192, attempt_timeout=600, timeout=1_800)
+"""What one generation of an agent may take (tokens, seconds), unless `inspect eval` says otherwise (`--max-tokens`,
+`--attempt-timeout`, `--timeout`): by default nothing would end a call of a server that accepts and never answers."""
 
 PRODUCED_FILES = "produced_files"
 """Store key under which the files that the agent produced are kept: path -> base64 content."""

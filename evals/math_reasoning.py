@@ -24,7 +24,7 @@ from inspect_ai.model import ModelOutput
 from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accuracy, scorer, stderr
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
-from evals.agent import SkillMode, skill_agent, skill_answer
+from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
 from evals.data import Split, check_texts, dataset_folder, refuse_unknown, split_ids
 from evals.graders.math_answer import Verdict, compare_answers, compare_expressions, extract_answer, shortened
 from evals.produced import UnusableError, judge_produced
@@ -131,6 +131,7 @@ def math_reasoning(
         scorer=answer_value(),
         sandbox=resolve_sandbox(sandbox) if tools == "python" else None,
         epochs=Epochs(attempts, "mean"),
+        config=BOUNDS,
         continue_on_fail=True,
         version="1-A",
     )

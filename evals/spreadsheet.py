@@ -40,7 +40,7 @@ from inspect_ai.scorer import (
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import sandbox
 
-from evals.agent import SkillMode, skill_agent
+from evals.agent import BOUNDS, SkillMode, skill_agent
 from evals.data import Split, check_choice, check_texts, dataset_folder, read_json, refuse_unknown, split_ids
 from evals.graders.spreadsheetbench import Comparison, Rules, compare_workbooks
 from evals.graders.worker import COMPARISONS
@@ -132,6 +132,7 @@ def spreadsheet(
         solver=skill_agent(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns),
         scorer=cell_comparison(dataset, rules),
         sandbox=resolve_sandbox(sandbox),
+        config=BOUNDS,
         continue_on_fail=True,
         version="1-A",
     )

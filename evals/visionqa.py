@@ -36,7 +36,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import sandbox
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from evals.agent import SkillMode, skill_agent, skill_answer
+from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
 from evals.answer_line import answer_lines, last_line
 from evals.data import Split, check_choice, check_texts, dataset_folder, refuse_unknown, split_ids
 from evals.graders.anls import THRESHOLD, Rules, anls
@@ -141,6 +141,7 @@ def visionqa(
         solver=answering,
         scorer=document_answer(rules),
         sandbox=None if image == "message" else resolve_sandbox(sandbox),
+        config=BOUNDS,
         continue_on_fail=True,
         version="1-A",
     )

@@ -22,7 +22,7 @@ from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accurac
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import sandbox
 
-from evals.agent import SkillMode, skill_agent, skill_answer
+from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
 from evals.answer_items import judge, judge_reference
 from evals.data import check_choice, check_texts, dataset_folder, folder_around, refuse_unknown, split_ids
 from evals.graders.worker import COMPARISONS
@@ -134,6 +134,7 @@ def wikitq(
         solver=agent,
         scorer=denotation(),
         sandbox=resolve_sandbox(sandbox) if format == "workbook" else None,
+        config=BOUNDS,
         continue_on_fail=True,
         version="1-A",
     )

@@ -23,6 +23,7 @@ from trace2skill.logs.header import Header
 from trace2skill.logs.task import NOTHING, recreate_task, sample_of
 from trace2skill.logs.trajectory import Trajectory
 from trace2skill.logs.trust import Allowed
+from trace2skill.models.sampling import TIMES
 from trace2skill.skill.folder import Skill, save_skill
 
 
@@ -95,7 +96,7 @@ def replay(
         setup=None,
         solver=_as_logged(solvers),
         epochs=1,
-        config=GenerateConfig(seed=seed + number),
+        config=TIMES.merge(GenerateConfig(seed=seed + number)),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from inspect_ai import SampleSource, Task, task_with
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalSample
+from inspect_ai.model import GenerateConfig
 
 from trace2skill.analysis.analysts import ANALYSIS, WORK, Limits, error_analyst, single_call_analyst
 from trace2skill.analysis.gate import CLEAN_RUN
@@ -57,6 +58,7 @@ def error_analysis(trajectories: Trajectories, asking: Asking, limits: Limits, a
         name="error_analysis",
         dataset=_ErrorAnalysisSource([failure.sample for failure in failures]),
         solver=analyst,
+        config=GenerateConfig(),
         epochs=1,
         message_limit=None,
         token_limit=None,

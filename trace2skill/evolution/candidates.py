@@ -27,6 +27,7 @@ from trace2skill.logs.header import Header
 from trace2skill.logs.task import recreate_task, sample_of
 from trace2skill.logs.trajectory import Trajectories
 from trace2skill.models.cast import logged_model
+from trace2skill.models.sampling import TIMES
 from trace2skill.models.simulated import TAG, is_simulated
 from trace2skill.skill.folder import load_skill, save_skill
 
@@ -233,7 +234,7 @@ def _play(
         task = recreate_task(header, config.allowed, skill=str(path))
         ran = {str(row.sample_id): sample_of(task, row) for row in logged.all if row.log == header.file}
         samples = list(ran.values())
-        tasks.append(task_with(task, name=f"select_{number}", dataset=samples, epochs=header.epochs))
+        tasks.append(task_with(task, name=f"select_{number}", dataset=samples, epochs=header.epochs, config=TIMES))
     header = logged.headers[0]
     finished = run_stage(
         tasks,

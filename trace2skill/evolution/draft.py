@@ -14,7 +14,7 @@ from pydantic import Field
 from trace2skill.errors import ModelOutputError, SkillError, Trace2SkillError
 from trace2skill.evolution.stages import finished_samples, run_stage
 from trace2skill.models.cast import open_model
-from trace2skill.models.sampling import load_profile
+from trace2skill.models.sampling import Settings, load_profile
 from trace2skill.models.simulated import NOTICE, TAG, is_simulated
 from trace2skill.models.structured import Output, generate_structured
 from trace2skill.prompts import load_prompts
@@ -72,7 +72,7 @@ def draft_skill(
     if problems := _problems(folder.name, probe):
         raise SkillError(f"--output {folder}: its last part names the skill, and {problems[0]}")
     wording = load_prompts(Path(prompts) if prompts else None)
-    sampling = load_profile(profile).thinking if profile else GenerateConfig()
+    sampling = Settings.of(load_profile(profile) if profile else None).single
     prompt = wording.render("draft", domain=domain.strip(), max_lines=MAX_LINES)
     task = Task(name="draft", dataset=[Sample(id=folder.name, input=prompt)], solver=_draft(folder.name, sampling))
     simulated = NOTICE if is_simulated([model]) else ""

@@ -15,6 +15,9 @@ SECONDS = 600
 ATTEMPTS = 3
 """A call may take so many times the time of one attempt, waiting between attempts included."""
 
+TIMES = GenerateConfig(attempt_timeout=SECONDS, timeout=ATTEMPTS * SECONDS)
+"""Bounds of a call in time alone, for agents that play again as they were logged."""
+
 _BUNDLED = files("trace2skill.models").joinpath("profiles")
 
 

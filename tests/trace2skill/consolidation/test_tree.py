@@ -262,4 +262,4 @@ def test_an_incomplete_account_is_repaired_or_else_the_inputs_go_on(skill: Skill
     assert steps["1/1"].dropped == ()
     assert "id 't01.1' is missing" in steps["1/1"].passed_through
     assert "id 't01.1' is missing" in asked[1]
-    assert len(asked) == 4
+    assert len(asked) == 2, "the same answer twice ends it"

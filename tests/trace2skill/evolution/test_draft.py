@@ -55,7 +55,7 @@ def test_an_invalid_draft_goes_back_to_the_model(tmp_path: Path) -> None:
 
 
 def test_a_draft_that_stays_invalid_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(ModelOutputError, match=r"no usable skill_draft in 4 attempts.*The transcript is in"):
+    with pytest.raises(ModelOutputError, match=r"no usable skill_draft in 2 attempts.*The transcript is in"):
         draft(tmp_path, {"description": "x"})
     assert not (tmp_path / "adding").exists()
 

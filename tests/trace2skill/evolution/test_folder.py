@@ -12,7 +12,17 @@ from trace2skill.consolidation.selection import select_edits
 from trace2skill.edits.patch import Edit
 from trace2skill.errors import Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
-from trace2skill.evolution.folder import MANIFEST, RUN, Manifest, Record, begin, finished, simulated, write_run
+from trace2skill.evolution.folder import (
+    MANIFEST,
+    RUN,
+    Manifest,
+    Record,
+    begin,
+    finished,
+    read_record,
+    simulated,
+    write_run,
+)
 from trace2skill.skill.folder import load_skill
 
 RECORD = Record(
@@ -67,7 +77,7 @@ def test_a_new_folder_is_claimed_and_the_same_run_goes_on_in_it(run: Path) -> No
     begin(run, RECORD)
 
     assert (run / RUN).read_bytes() == before
-    assert Record.model_validate_json(before) == RECORD
+    assert read_record(run) == RECORD
     assert finished(run, RECORD) is None
 
 
