@@ -379,8 +379,8 @@ def test_a_full_disk_is_told_once_with_the_way_on(
 
     assert result.exit_code == 1
     assert result.stderr == (
-        f"trace2skill: No space left on the disk of {tmp_path / 'run'}. What is finished is kept there: free some space "
-        "and run the same command again to go on.\n"
+        f"trace2skill: No space left on the disk of {tmp_path / 'run'}. What is finished is kept there: free some "
+        "space and run the same command again to go on.\n"
     )
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
     assert evolve(cli, skill, patches).exit_code == 0
