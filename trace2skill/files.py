@@ -26,8 +26,10 @@ _NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP})
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS})
 
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What the system answers where a disk, or a user's share of it, is full."""
+def is_full(error: BaseException) -> bool:
+    """Whether something failed because a disk, or a user's share of it, is full."""
+    causes = (error, error.__cause__)
+    return any(isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT) for cause in causes)
 
 
 def write_atomic(path: Path, text: str) -> None:

@@ -20,7 +20,10 @@ _LEAST = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    r"""Rows of cells below headings. A line feed in a cell or heading says where it may break, nothing more."""
+    r"""Rows of cells below headings.
+
+    A line feed in a cell or heading says where it may break; else it is a blank, or nothing after a slash.
+    """
 
     columns: Sequence[str]
     """Headings."""
@@ -76,7 +79,8 @@ def paragraph(text: str, width: int | None = None) -> str:
 
 
 def _parts(cell: str, joint: str) -> list[str]:
-    return [printable(part) for part in cell.replace("\n", joint).split("\n")]
+    whole = cell if joint == "\n" else cell.replace("/\n", "/").replace("\n", joint)
+    return [printable(part) for part in whole.split("\n")]
 
 
 def _padded(text: str, wide: int, *, right: bool = False) -> str:

@@ -28,7 +28,7 @@ def check(run: str, folder: Path) -> "subprocess.CompletedProcess[str]":
 def test_white_space_is_no_difference_and_a_number_is(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme[readme.index("SIMULATED: a stand-in") :].partition("```")[0]
-    coloured = "\x1b[1m4/4  Did it help?\x1b[0m\n" + table.replace("\n", "   \n").replace("p  (Holm)", "p    (Holm)")
+    coloured = "\x1b[1m4/4  Did it help?\x1b[0m\n" + table.replace("\n", "   \n").replace("p (Holm)", "p    (Holm)")
     assert check(f"{coloured}\nevolved: tested on 20 samples", tmp_path).returncode == 0
     wrong = check(table.replace("20/20", "19/20", 1), tmp_path)
     assert wrong.returncode == 1

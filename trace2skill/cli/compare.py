@@ -43,9 +43,9 @@ def compare_command(control: Path, treatments: tuple[Path, ...], json_file: Path
     if str(json_file) == "-":
         click.echo(json, nl=False)
         return
-    click.echo(render(result, terminal_width()))
     if json_file:
         write_atomic(json_file, json)
+    click.echo(render(result, terminal_width()))
 
 
 COMMAND = compare_command

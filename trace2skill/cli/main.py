@@ -28,9 +28,9 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in COMMANDS:
-            return None
+            raise click.UsageError(f"There is no command '{cmd_name}'. The commands are {', '.join(COMMANDS)}.", ctx)
         command: click.Command = importlib.import_module(f"trace2skill.cli.{cmd_name}").COMMAND
         return command
 

@@ -82,7 +82,7 @@ def diff_command(before: Path, after: Path, as_json: bool) -> None:
 @skill_group.command("blame")
 @click.argument("path", type=click.Path(path_type=Path), help="Run folder of an evolution.")
 @click.option("--all", "every", is_flag=True, help="Also the lines that the initial skill had.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line of the skill, or per edit.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, or per edit.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="The N best-supported edits with their lines.")
 def blame_command(path: Path, every: bool, as_json: bool, top: int | None) -> None:
     """Show the lines that an evolution changed, with their support and their trajectories."""

@@ -37,7 +37,7 @@ def _title(comparisons: Sequence[Comparison]) -> str:
 
 def _table(comparisons: Sequence[Comparison], adjusted: Sequence[float] | None) -> Table:
     p = "p" if adjusted is None else "p\n(Holm)"
-    numbers = ("scored", "mean\n[95%]", "difference\n[95%]", p, "won\n/lost\n/tied", "MDE")
+    numbers = ("scored", "mean\n[95%]", "difference\n[95%]", p, "won/\nlost/\ntied", "MDE")
     rows = [_arm_cells(comparisons[0].control)]
     for number, comparison in enumerate(comparisons):
         result = comparison.result

@@ -15,7 +15,7 @@ from trace2skill.consolidation.lexical import lexical_merge
 from trace2skill.consolidation.merging import MergeStep
 from trace2skill.consolidation.selection import Selection
 from trace2skill.consolidation.tree import MergeTree, consolidation, final_selection, step_of
-from trace2skill.errors import DiskFullError, PatchError
+from trace2skill.errors import DiskFullError, PatchError, Trace2SkillError
 from trace2skill.evolution.analyses import analyse
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.disclosure import disclosure
@@ -23,7 +23,7 @@ from trace2skill.evolution.folder import Manifest, Record, alone, begin, finishe
 from trace2skill.evolution.inputs import Inputs, choose_cast, read_inputs
 from trace2skill.evolution.reuse import reusable
 from trace2skill.evolution.run import Run
-from trace2skill.files import FULL, file_digest
+from trace2skill.files import file_digest, is_full
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import Cast
 from trace2skill.models.sampling import Settings
@@ -90,8 +90,8 @@ def evolve(
         )
         try:
             return _run(run, inputs, record)
-        except OSError as error:
-            if error.errno in FULL:
+        except (OSError, Trace2SkillError) as error:
+            if is_full(error):
                 raise DiskFullError(folder) from error
             raise
 

@@ -34,6 +34,18 @@ from trace2skill.skill.diff import diff_skills
 from trace2skill.skill.folder import save_skill
 from trace2skill.skill.hazards import hazards_of
 
+_SHOWN_VALUES = 60
+_CALLED = {
+    "config.model_args": "-M",
+    "config.model_roles": "--model-role",
+    "config.replays": "--verify",
+    "config.task_args": "-T",
+    "initial_digest": "content of the skill",
+    "initial_skill": "skill",
+    "inputs": "logs or patches",
+}
+"""What a user calls the settings that have no option of their name, and the inputs."""
+
 RUN, MANIFEST, LEDGER = "run.json", "manifest.json", "ledger.jsonl"
 
 
@@ -270,9 +282,11 @@ def _same_run(found: BaseModel, wanted: BaseModel, folder: Path) -> None:
     if "config" in before and "config" in now:
         settings = {f"config.{key}": value for key, value in now.pop("config").items()}
         before, now = {**{f"config.{k}": v for k, v in before.pop("config").items()}, **before}, {**settings, **now}
-    if differing := [key for key in now if before.get(key) != now[key]]:
+    differing = [_difference(key, before.get(key), now[key]) for key in now if before.get(key) != now[key]]
+    if differing:
         raise Trace2SkillError(
-            f"{folder} holds a run with other {', '.join(differing)}. Choose another --output, or delete that folder."
+            f"{folder} holds a run with other {', '.join(differing)}. To go on with it, give what it was started with; "
+            "or choose another --output, or delete that folder."
         )
 
 
@@ -286,6 +300,13 @@ def _read_sealed(path: Path, model: type[Stored]) -> Stored:
             "it, or choose another --output."
         )
     return record
+
+
+def _difference(key: str, before: object, now: object) -> str:
+    """What differs, by the option that says it, with both values where they are short."""
+    name = _CALLED.get(key, f"--{key.removeprefix('config.').replace('_', '-')}" if "." in key else key)
+    values = f"{before} there, {now} now"
+    return f"{name} ({values})" if len(values) < _SHOWN_VALUES else name
 
 
 def _read(path: Path, model: type[Stored]) -> Stored:

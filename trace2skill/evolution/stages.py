@@ -22,7 +22,7 @@ from inspect_ai.util import DisplayType
 from pydantic import BaseModel, ConfigDict
 
 from trace2skill.errors import DiskFullError, InterruptedRunError, LogError
-from trace2skill.files import FULL
+from trace2skill.files import is_full
 
 _ROOM = 1 << 20
 """Bytes that the next sample of a log may need."""
@@ -161,7 +161,7 @@ def run_stage(
             raise InterruptedRunError(
                 f"Interrupted. Finished samples are kept in {folder}: run the same command again to go on."
             )
-        if _is_full(folder):
+        if _is_full_at(folder):
             raise DiskFullError(folder)
         raise LogError(_failure(logs, folder))
     return sorted(logs, key=lambda log: log.eval.task)
@@ -219,14 +219,14 @@ class _WithoutLastWord:
         return getattr(self._stream, name)
 
 
-def _is_full(folder: Path) -> bool:
+def _is_full_at(folder: Path) -> bool:
     """Whether nothing more can be written there: Inspect keeps the system's answer to itself."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_ROOM))
             file.flush()
     except OSError as error:
-        return error.errno in FULL
+        return is_full(error)
     return False
 
 

@@ -115,7 +115,8 @@ def find_logs(logs: Sequence[str | Path]) -> list[Path]:
         elif given.is_file():
             found.add(given)
         else:
-            raise LogError(f"{given}: no such log. Name an .eval file or a folder of them.")
+            quotes = " A path with blanks needs quotes." if len(logs) > 1 else ""
+            raise LogError(f"{given}: no such log. Name an .eval file or a folder of them.{quotes}")
     if not found:
         raise LogError("No log was given. Name one or more .eval files or folders of them.")
     return sorted(found)

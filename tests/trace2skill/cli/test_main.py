@@ -1,17 +1,23 @@
 """The command line: what it prints, and how it meets a user's mistakes."""
 
+import errno
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from inspect_ai.log import read_eval_log, write_eval_log
 
 from tests.trace2skill.toy import run_adding, write_skill
 from trace2skill.cli.evolve import print_manifest
-from trace2skill.cli.main import main
+from trace2skill.cli.main import COMMANDS, main
 from trace2skill.consolidation.ledger import read_ledger
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.folder import Manifest, Record
@@ -310,6 +316,93 @@ def test_help_and_version_need_no_logs(cli: Cli) -> None:
     assert cli("--version").exit_code == 0
     for command in ("evolve", "compare", "skill"):
         assert cli(command, "--help").exit_code == 0
+
+
+def test_json_on_standard_output_stands_there_alone(cli: Cli, adding_logs: Path, better_logs: Path) -> None:
+    result = cli("compare", adding_logs, "--vs", better_logs, "--json", "-")
+
+    assert json.loads(result.stdout)["schema_version"] == 1
+    assert not Path("-").exists()
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[str, click.Command]]:
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+        elif command is not None:
+            yield " ".join([*path, name]), command
+
+
+def test_every_option_and_argument_has_a_help_text() -> None:
+    found = dict(commands(main))
+    silent = [
+        f"{name} {parameter.name}"
+        for name, command in found.items()
+        for parameter in command.params
+        if not (parameter.to_info_dict().get("help") or "").strip()
+    ]
+
+    assert len(found) == 9
+    assert silent == []
+
+
+def test_the_list_of_commands_says_what_the_commands_say() -> None:
+    said = {name: main.get_command(click.Context(main), name) for name in COMMANDS}
+
+    assert {name: command.get_short_help_str(200) for name, command in said.items()} == COMMANDS
+
+
+def test_help_loads_no_inspect() -> None:
+    program = (
+        "import sys; from click.testing import CliRunner; from trace2skill.cli.main import main; "
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0; "
+        "print(len(sys.modules), *{name.split('.')[0] for name in sys.modules} & {'inspect_ai', 'scipy', 'rich'})"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    count, *loaded = ran.stdout.split()
+
+    assert loaded == []
+    assert int(count) < 400
+
+
+def test_a_full_disk_is_told_once_with_the_way_on(
+    cli: Cli, skill: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patches = write_patches(tmp_path / "patches.jsonl", GOOD)
+    sync, full = os.fsync, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with monkeypatch.context() as patched:
+        # The record of the run still fits, the skill does not.
+        answers = iter([sync])
+        patched.setattr(os, "fsync", lambda file: next(answers, mock.Mock(side_effect=full))(file))
+        result = evolve(cli, skill, patches)
+
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"trace2skill: No space left on the disk of {tmp_path / 'run'}. What is finished is kept there: free some "
+        "space and run the same command again to go on.\n"
+    )
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+    assert evolve(cli, skill, patches).exit_code == 0
+
+
+def test_what_cannot_be_written_is_named(cli: Cli, adding_logs: Path, better_logs: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused(
+        cli("compare", adding_logs, "--vs", better_logs, "--json", tmp_path / "file" / "x.json"), str(tmp_path / "file")
+    )
+
+
+def test_what_others_called_their_things_is_printed_as_it_is(cli: Cli, skill: Path, tmp_path: Path) -> None:
+    wicked = "[red]x[/red][/]\x1b[2J"
+    row = {"trajectory_id": wicked, "edits": [{"op": "append_to_section", "file": "SKILL.md", **GOOD}]}
+    (tmp_path / "patches.jsonl").write_text(json.dumps(row) + "\n")
+    ran = evolve(cli, skill, tmp_path / "patches.jsonl", "--min-support", 1)
+    printed = [ran.output, cli("skill", "blame", tmp_path / "run").output, cli("evolve", "/[/]\x1b[2J").output]
+
+    assert ran.exit_code == 0, ran.output
+    assert r"[red]x[/red][/]\x1b[2J" in printed[1]
+    assert not any("\x1b" in text for text in printed)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_finished_run_is_returned_at_once(run: Callable[..., Manifest]) -> Non
 def test_other_settings_need_another_folder(run: Callable[..., Manifest]) -> None:
     run(scripted())
 
-    with pytest.raises(Trace2SkillError, match="a run with other config"):
+    with pytest.raises(Trace2SkillError, match=r"a run with other --min-support \(\d there, 3 now\)"):
         run(scripted(), min_support=3)
 
 

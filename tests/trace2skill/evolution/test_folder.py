@@ -88,12 +88,16 @@ def test_an_empty_folder_may_be_claimed(run: Path) -> None:
     assert (run / RUN).is_file()
 
 
+CALLED = {"config": "--", "inputs": "logs", "initial_digest": "content of the skill", "initial_skill": "skill"}
+"""What the message calls a field of the record."""
+
+
 @pytest.mark.parametrize("field", OTHERS)
 def test_another_run_is_refused_by_name(run: Path, field: str) -> None:
     begin(run, RECORD)
     other = RECORD.model_copy(update={field: OTHERS[field]})
 
-    with pytest.raises(Trace2SkillError, match=rf"holds a run with other {field}(\.\w+)?\. Choose another --output"):
+    with pytest.raises(Trace2SkillError, match=rf"other {CALLED.get(field, field)}.*choose another --output"):
         begin(run, other)
     assert Record.model_validate_json((run / RUN).read_text()) == RECORD
 
@@ -140,7 +144,7 @@ def test_a_finished_run_is_known_again(run: Path) -> None:
 def test_a_finished_run_of_another_record_is_refused(run: Path, field: str) -> None:
     write(run)
 
-    with pytest.raises(Trace2SkillError, match=f"holds a run with other {field}"):
+    with pytest.raises(Trace2SkillError, match=f"holds a run with other {CALLED.get(field, field)}"):
         finished(run, RECORD.model_copy(update={field: OTHERS[field]}))
 
 

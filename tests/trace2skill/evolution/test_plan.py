@@ -1,10 +1,11 @@
 """What a run will take, before it is run."""
 
 from pathlib import Path
+from typing import Any
 
 from tests.trace2skill.toy import run_adding, run_adding_with_skill, write_skill
 from trace2skill.evolution.configuration import EvolveConfig
-from trace2skill.evolution.plan import plan, plan_table
+from trace2skill.evolution.plan import ASSUMPTIONS, plan, plan_table
 
 
 def test_a_plan_counts_calls_and_asks_no_model(tmp_path: Path) -> None:
@@ -22,6 +23,25 @@ def test_a_plan_counts_calls_and_asks_no_model(tmp_path: Path) -> None:
     assert list(stages) == ["error_analysis", "success_analysis", "replay", "consolidation"]
     assert all(stage.input_tokens > 0 for name, stage in stages.items() if name != "replay")
     assert len(plan_table(tuple(stages.values())).rows) == 5
+
+
+def test_a_plan_has_an_upper_bound_of_tokens_and_says_what_it_comes_from(tmp_path: Path) -> None:
+    skill = write_skill(tmp_path)
+    logs = run_adding_with_skill(tmp_path / "logs", skill)
+    short = tmp_path / "short.yaml"
+    short.write_text("source: here\ninstruct: {max_tokens: 100}\nthinking: {max_tokens: 1000}\n")
+
+    def most(**settings: Any) -> dict[str, int]:
+        stages = plan([logs], skill, EvolveConfig(replays=1, max_turns=5, **settings))
+        assert all(stage.most_tokens >= stage.input_tokens + stage.output_tokens for stage in stages)
+        return {stage.stage: stage.most_tokens for stage in stages}
+
+    free, bounded = most(), most(profile=str(short), analyst_tokens=90_000)
+    assert all(bounded[stage] < free[stage] for stage in free)
+    assert bounded["error_analysis"] <= 2 * 90_000
+    # Two calls that write 32,768 tokens each, the second of which reads the first reply.
+    assert free["success_analysis"] > 2 * 3 * 32_768
+    assert all(word in " ".join(ASSUMPTIONS) for word in ("max_tokens", "--analyst-tokens", "32,768", "16 KiB"))
 
 
 def test_each_condition_has_its_own_stages(adding_logs: Path, tmp_path: Path) -> None:
