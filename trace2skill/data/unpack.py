@@ -14,12 +14,16 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, Self
 
 from trace2skill.errors import DataError
+from trace2skill.foreign import ForeignError, walk
 
 MAX_BYTES = 64 * 1024**3
 """An archive may unpack to this; DocVQA's images, the largest here, take some 10 GB."""
 
 MAX_MEMBERS = 1_000_000
 """So many files may be in an archive; the largest here has some 20,000."""
+
+MAX_DEPTH = 32
+"""So deep may the folders of a benchmark be nested."""
 
 MAX_RATIO = 200
 """An archive may unpack to this many times its size (text in xz comes to 50, a bomb to 1,000 and more)."""
@@ -98,8 +102,20 @@ def _open_tar(origin: Path) -> tarfile.TarFile | None:
         return None
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Everything but the folders below a folder.
+
+    Raises:
+        DataError: There is more, or nested deeper, than any benchmark has; or a folder cannot be listed.
+    """
+    try:
+        yield from walk(folder, entries=MAX_MEMBERS, depth=MAX_DEPTH)
+    except (ForeignError, OSError) as error:
+        raise DataError(str(error)) from error
+
+
 def _in_folder(folder: Path) -> list[Member]:
-    paths = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    paths = sorted(path for path in files_below(folder) if not path.is_dir())
     return [
         Member(
             path=PurePosixPath(path.relative_to(folder).as_posix()),
