@@ -173,7 +173,7 @@ def test_half_characters_are_spelled_out(tmp_path: Path) -> None:
         ('{"a": 1}\n{', "line 2 is not JSON"),
         ("3", "must be a JSON object, got int"),
         ("[3]", "must be a JSON object, got int"),
-        ("[" * 100_000, "is not JSON"),
+        ("[" * 100_000, "levels of nested"),
         ('{"edits": []}', "no known form of a patch"),
         ('{"trajectory_id": "t"}', 'must have a list "edits"'),
         ('{"trajectory": "t"}', "edits: Field required"),
