@@ -12,8 +12,9 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -23,6 +24,9 @@ import zstandard
 MAX_NESTING = 100
 """Lists and mappings of a JSON or YAML value may be nested so deep; honest ones stay below 20, and Python's own
 functions give up at some 300."""
+
+MAX_STRING = 32 << 20
+"""A string in JSON may take this; an image takes 5 MB, and Inspect's reader takes the square of the length in time."""
 
 MAX_YAML_BYTES = 1 << 20
 """A YAML text may take this; PyYAML reads about one in a second, and the largest here has 10 kB."""
@@ -34,6 +38,8 @@ MAX_ENTRIES = 1_000_000
 """A zip may hold so many entries; a log has about two for each sample."""
 
 _CHUNK = 1 << 16
+_STEPS = dict(zip(b"[{]}", (1, 1, -1, -1), strict=True))
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ZSTANDARD = 93
 _GZIP = b"\x1f\x8b"
 _END, _END_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
@@ -48,7 +54,7 @@ class Cap(NamedTuple):
 
     bytes: int
     values: int
-    """Commas and opening brackets, those in strings included: a cheap upper bound of the objects that Python makes."""
+    """Commas and opening brackets outside strings: an upper bound of the objects that Python makes."""
 
 
 @contextmanager
@@ -117,40 +123,51 @@ def json_value(data: bytes | str, where: Path | str, cap: Cap) -> Any:
     Raises:
         ForeignError: It is no JSON, or goes beyond the cap or `MAX_NESTING`.
     """
-    text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    _Counter(where, cap).count(text)
+    _Counter(where, cap).count(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
     try:
-        value = json.loads(data)
-    except RecursionError as error:
-        raise beyond(where, "levels of nested lists and objects", MAX_NESTING) from error
+        return json.loads(data)
     except ValueError as error:
         raise ForeignError(f"{where} cannot be read: it is not JSON ({error}).") from error
-    level, depth = [value], 0
-    while level := [item for inner in level if isinstance(inner, dict | list) for item in _items(inner)]:
-        depth += 1
-        if depth > MAX_NESTING:
-            raise beyond(where, "levels of nested lists and objects", MAX_NESTING)
-    return value
-
-
-def _items(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return value.values() if isinstance(value, dict) else value
 
 
 class _Counter:
-    """Counts bytes and values of JSON that comes in pieces."""
+    """Counts bytes, values and levels of JSON that comes in pieces, without making the values."""
 
     def __init__(self, where: Path | str, cap: Cap) -> None:
         self._where, self._cap = where, cap
-        self._bytes = self._values = 0
+        self._bytes = self._values = self._level = self._length = 0
+        self._in_string = self._escaped = False
 
     def count(self, piece: bytes) -> None:
         self._bytes += len(piece)
-        self._values += piece.count(b",") + piece.count(b"[") + piece.count(b"{")
         if self._bytes > self._cap.bytes:
             raise beyond(self._where, "bytes", self._cap.bytes)
+        structure = self._outside_strings(piece)
+        self._values += structure.count(b",") + structure.count(b"[") + structure.count(b"{")
         if self._values > self._cap.values:
             raise beyond(self._where, "values", self._cap.values)
+        for level in accumulate(map(_STEPS.__getitem__, structure.translate(None, _NO_BRACKETS)), initial=self._level):
+            self._level = level
+            if level > MAX_NESTING:
+                raise beyond(self._where, "levels of nested lists and objects", MAX_NESTING)
+
+    def _outside_strings(self, piece: bytes) -> bytes:
+        text = piece[self._escaped :]
+        self._escaped = (len(text) - len(text.rstrip(b"\\"))) % 2 == 1
+        if self._escaped:
+            text = text[:-1]
+        # Without escapes every other part between quotes is outside of strings.
+        parts = text.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        outside = b"".join(parts[self._in_string :: 2])
+        # A string that began in an earlier piece goes on in the first part.
+        strings = [len(part) for part in parts[not self._in_string :: 2]]
+        if self._in_string and strings:
+            strings[0] += self._length
+        if max(strings, default=0) > MAX_STRING:
+            raise beyond(self._where, "bytes in one string", MAX_STRING)
+        self._in_string ^= len(parts) % 2 == 0
+        self._length = strings[-1] if self._in_string else 0
+        return outside
 
 
 def check_json(path: Path, cap: Cap) -> None:

@@ -95,25 +95,25 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=200, help="inputs of one round")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="folder for what is found")
-    given_ = parser.parse_args()
+    options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, _ring)
-    for name in given_.targets or TARGETS:
+    for name in options.targets or TARGETS:
         TARGETS[name].inputs()  # seeds are made without a limit
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     found = 0
-    for name in given_.targets or TARGETS:
+    for name in options.targets or TARGETS:
         start = time.monotonic()
         tried, findings = run(
             name,
             TARGETS[name],
-            examples=given_.examples,
-            minutes=given_.minutes,
-            first_seed=given_.seed,
-            keep=given_.keep,
+            examples=options.examples,
+            minutes=options.minutes,
+            first_seed=options.seed,
+            keep=options.keep,
         )
         print(f"{name}: {tried} inputs in {time.monotonic() - start:.0f} s, {findings} findings", flush=True)
         found += findings

@@ -6,6 +6,7 @@ import json
 import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -75,7 +76,7 @@ def broken(draw: DrawFn, seeds: Sequence[bytes]) -> bytes:
 @st.composite
 def altered(draw: DrawFn, value: Any) -> Any:
     """A JSON value of which parts are replaced, removed or doubled."""
-    copy = json.loads(json.dumps(value))
+    copy = deepcopy(value)
     for _ in range(draw(st.integers(1, 3))):
         inner: Any = copy
         while isinstance(inner, dict | list) and inner:
@@ -87,11 +88,11 @@ def altered(draw: DrawFn, value: Any) -> Any:
             if not (isinstance(inner[key], dict | list) and inner[key]) or draw(st.integers(0, 3)) == 0:
                 match draw(st.sampled_from(["replace", "replace", "remove", "double"])):
                     case "replace":
-                        inner[key] = draw(st.sampled_from(ODD))
+                        inner[key] = deepcopy(draw(st.sampled_from(ODD)))
                     case "remove":
                         del inner[key]
                     case "double" if isinstance(inner, list):
-                        inner.append(inner[key])
+                        inner.append(deepcopy(inner[key]))
                 break
             inner = inner[key]
     return copy

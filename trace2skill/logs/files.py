@@ -25,7 +25,7 @@ from trace2skill.foreign import MAX_ENTRIES, Cap, ForeignError, check_json, chec
 from trace2skill.logs.header import Header, header_of
 from trace2skill.text import printable
 
-HEADER = Cap(bytes=32 << 20, values=1_000_000)
+HEADER = Cap(bytes=32 << 20, values=500_000)
 """A log's header may hold this: it names every sample, and 100,000 names take 2 MB."""
 
 SUMMARIES = Cap(bytes=128 << 20, values=5_000_000)

@@ -170,7 +170,7 @@ def test_half_characters_are_spelled_out(tmp_path: Path) -> None:
         ("", "is empty"),
         ("\n \n", "is empty"),
         ("{", "is not JSON"),
-        ('{"a": 1}\n{', "line 2 is not JSON"),
+        ('{"a": 1}\n{', "line 2 cannot be read: it is not JSON"),
         ("3", "must be a JSON object, got int"),
         ("[3]", "must be a JSON object, got int"),
         ("[" * 100_000, "levels of nested"),
