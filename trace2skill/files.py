@@ -16,7 +16,12 @@ from typing import TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from trace2skill.foreign import Cap, json_value, read
+
 Stored = TypeVar("Stored", bound=BaseModel)
+
+STORED = Cap(bytes=64 << 20, values=2_000_000)
+"""A JSON file of a run folder may hold this; the provenance of a thousand edits takes 2 MB."""
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -53,10 +58,12 @@ def read_model(path: Path, model: type[Stored]) -> Stored:
     """Read a JSON file that holds one pydantic model.
 
     Raises:
-        ValueError: It holds something else; the message names the file and the first problem.
+        ValueError: It cannot be read or holds something else; the message names the file and the first problem.
     """
+    data = read(path, STORED.bytes)
+    json_value(data, path, STORED)
     try:
-        return model.model_validate_json(path.read_bytes())
+        return model.model_validate_json(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -19,6 +19,7 @@ from trace2skill.evolution.evolve import evolve
 from trace2skill.evolution.folder import LEDGER, MANIFEST, Manifest
 from trace2skill.evolution.plan import ASSUMPTIONS, PlannedStage, plan, plan_table
 from trace2skill.files import read_model
+from trace2skill.foreign import ForeignError, yaml_value
 from trace2skill.models.sampling import bundled_profiles
 from trace2skill.skill.hazards import HAZARD_KINDS
 from trace2skill.tables import Table
@@ -51,8 +52,8 @@ def _replays(context: click.Context, parameter: click.Parameter, value: str | No
 def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
     """NAME=VALUE, with the value read as YAML, as Inspect does."""
     try:
-        return {name: yaml.safe_load(value) for name, value in _split(values).items()}
-    except yaml.YAMLError as error:
+        return {name: yaml_value(value, name) for name, value in _split(values).items()}
+    except (ForeignError, yaml.YAMLError) as error:
         raise click.BadParameter(f"a value is not valid YAML: {error}") from error
 
 
@@ -339,7 +340,11 @@ def print_withheld(folder: Path) -> None:
     """
     if not (folder / LEDGER).is_file():
         raise PatchError(f"{folder}: no {LEDGER} here. Name the run folder that `trace2skill evolve` wrote.")
-    if (folder / MANIFEST).is_file() and (stamp := read_model(folder / MANIFEST, Manifest).simulated):
+    try:
+        stamp = read_model(folder / MANIFEST, Manifest).simulated if (folder / MANIFEST).exists() else ""
+    except ValueError as error:
+        raise PatchError(f"{error} Evolve the skill again.") from error
+    if stamp:
         say(stamp)
     by_reason: dict[str, list[LedgerRow]] = defaultdict(list)
     for row in read_ledger(folder / LEDGER):

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from trace2skill.edits.patch import Edit
 from trace2skill.errors import PatchError
+from trace2skill.files import STORED
+from trace2skill.foreign import read
 from trace2skill.skill.hazards import hazards_in
 
 Fate = Literal["applied", "merged", "rejected", "withheld"]
@@ -156,5 +158,13 @@ def write_ledger(rows: Iterable[LedgerRow], path: Path) -> None:
 
 
 def read_ledger(path: Path) -> tuple[LedgerRow, ...]:
-    """Read the rows that `write_ledger` wrote."""
-    return tuple(LedgerRow.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines())
+    """Read the rows that `write_ledger` wrote.
+
+    Raises:
+        PatchError: The file cannot be read, or holds something else.
+    """
+    try:
+        lines = read(path, STORED.bytes).decode("utf-8").split("\n")
+        return tuple(LedgerRow.model_validate_json(line) for line in lines if line)
+    except ValueError as error:
+        raise PatchError(f"{path} is no ledger: {str(error)[:500]} Evolve the skill again.") from error

@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from trace2skill.data.places import bundled
 from trace2skill.data.sources import SHA256, Source
 from trace2skill.errors import DataError
+from trace2skill.foreign import MAX_YAML_BYTES, read, yaml_value
+
+MAX_LIST_BYTES = 64 << 20
+"""The checksums or the order beside a card may take this; those of a million files would."""
 
 
 class _Stored(BaseModel):
@@ -129,11 +133,11 @@ def read_card(path: Path) -> Card:
         DataError: It is malformed; the message names the file and the first problem.
     """
     try:
-        card = Card.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        card = Card.model_validate(yaml_value(read(path, MAX_YAML_BYTES).decode("utf-8"), path))
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from error
-    except (OSError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise DataError(f"{path} cannot be read as YAML: {error}") from error
     if card.checksums:
         card = card.model_copy(update={"files": {**card.files, **read_checksums(path.parent / card.checksums)}})
@@ -156,6 +160,6 @@ def read_checksums(path: Path) -> dict[str, str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, UnicodeDecodeError) as error:
+        return [line for line in read(path, MAX_LIST_BYTES).decode("utf-8").splitlines() if line]
+    except ValueError as error:
         raise DataError(f"{path}, which belongs to a card, cannot be read: {error}") from error

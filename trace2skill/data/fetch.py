@@ -17,7 +17,7 @@ from trace2skill.data.download import DOWNLOADS, download, read_rows
 from trace2skill.data.forms import Row, write_aime, write_docvqa
 from trace2skill.data.places import data_dir
 from trace2skill.data.sources import HubFile, HubRows, Source, UrlSource
-from trace2skill.data.unpack import Member, members, write_members
+from trace2skill.data.unpack import Member, files_below, members, write_members
 from trace2skill.data.verify import Verification, verify
 from trace2skill.errors import DataError
 from trace2skill.files import HeldError, held
@@ -131,12 +131,16 @@ def _take_copy(card: Card, copy: Path, staging: Path) -> list[Path]:
 def _find_repos(card: Card, copy: Path) -> list[tuple[HubRows, Path]]:
     """Local copies of all repositories that the benchmark is made of, if the folder has them and not the benchmark."""
     sources = [source for source in card.sources if isinstance(source, HubRows)]
-    if not copy.is_dir() or len(sources) < len(card.sources) or any(copy.rglob(str(card.witness))):
+    if not copy.is_dir() or len(sources) < len(card.sources) or _has(copy, str(card.witness)):
         return []
     named = [(source, copy / PurePosixPath(source.repo).name) for source in sources]
     if all(folder.is_dir() for _, folder in named):
         return named
-    return [(sources[0], copy)] if len(sources) == 1 and any(copy.rglob("*.parquet")) else []
+    return [(sources[0], copy)] if len(sources) == 1 and _has(copy, "*.parquet") else []
+
+
+def _has(folder: Path, pattern: str) -> bool:
+    return any(path.match(pattern) for path in files_below(folder))
 
 
 def _is_named(source: Source, copy: Path) -> bool:

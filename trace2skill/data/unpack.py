@@ -1,5 +1,6 @@
 """Archives and folders that others made, taken in with no file outside the folder they belong in."""
 
+import errno
 import gzip
 import io
 import lzma
@@ -14,12 +15,16 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, Self
 
 from trace2skill.errors import DataError
+from trace2skill.foreign import ForeignError, opened, walk
 
 MAX_BYTES = 64 * 1024**3
 """An archive may unpack to this; DocVQA's images, the largest here, take some 10 GB."""
 
 MAX_MEMBERS = 1_000_000
 """So many files may be in an archive; the largest here has some 20,000."""
+
+MAX_DEPTH = 32
+"""So deep may the folders of a benchmark be nested."""
 
 MAX_RATIO = 200
 """An archive may unpack to this many times its size (text in xz comes to 50, a bomb to 1,000 and more)."""
@@ -78,7 +83,7 @@ def members(origin: Path) -> Iterator[list[Member]]:
     try:
         if origin.is_dir():
             yield _in_folder(origin)
-        elif tar := _open_tar(origin):
+        elif tar := _open_tar(_regular(origin)):
             with tar:
                 yield _counted(origin, _in_tar(tar))
         elif zipfile.is_zipfile(origin):
@@ -88,6 +93,19 @@ def members(origin: Path) -> Iterator[list[Member]]:
             raise DataError(f"{origin} is damaged or no archive: a tar or zip file begins in another way.")
     except _DAMAGE as error:
         raise DataError(f"{origin} is damaged or no archive: {error or type(error).__name__}.") from error
+    except OSError as error:
+        # An offset before the file's beginning; whatever else the disk says is not the archive's fault.
+        if error.errno != errno.EINVAL:
+            raise
+        raise DataError(f"{origin} is damaged: a file in it would begin before the archive does.") from error
+
+
+def _regular(origin: Path) -> Path:
+    try:
+        with opened(origin):
+            return origin
+    except ForeignError as error:
+        raise DataError(str(error)) from error
 
 
 def _open_tar(origin: Path) -> tarfile.TarFile | None:
@@ -98,8 +116,20 @@ def _open_tar(origin: Path) -> tarfile.TarFile | None:
         return None
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """Everything but the folders below a folder.
+
+    Raises:
+        DataError: There is more, or nested deeper, than any benchmark has; or a folder cannot be listed.
+    """
+    try:
+        yield from walk(folder, entries=MAX_MEMBERS, depth=MAX_DEPTH)
+    except (ForeignError, OSError) as error:
+        raise DataError(str(error)) from error
+
+
 def _in_folder(folder: Path) -> list[Member]:
-    paths = sorted(path for path in folder.rglob("*") if not path.is_dir())
+    paths = sorted(path for path in files_below(folder) if not path.is_dir())
     return [
         Member(
             path=PurePosixPath(path.relative_to(folder).as_posix()),

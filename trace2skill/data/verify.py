@@ -7,6 +7,7 @@ from typing import Literal
 from trace2skill.data.cards import Card
 from trace2skill.data.forms import records_digest
 from trace2skill.data.places import data_dir
+from trace2skill.data.unpack import files_below
 from trace2skill.files import file_digest
 
 State = Literal["missing", "there", "damaged"]
@@ -66,7 +67,7 @@ def verify(card: Card, folder: Path | None = None, *, contents: bool = True) -> 
     folder = folder or data_dir() / card.folder
     if not folder.is_dir():
         return Verification(folder=folder, state="missing")
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files_below(folder) if path.is_file()}
     known = {*card.files, *card.records}
     absent = sorted(path for path in {*known, *filter(None, [card.witness])} if path not in sizes)
     found = {path: _held(card, folder, path) for path in sorted(known) if path in sizes and contents}

@@ -12,9 +12,7 @@ The foreign forms:
   `content`. Their `append_section` adds the section that it names where the skill has none of that name.
 """
 
-import gzip
 import json
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -29,6 +27,7 @@ from trace2skill.edits.patch import Edit, Operation, Patch, document_of, pair_li
 from trace2skill.edits.placement import nested
 from trace2skill.errors import PatchError
 from trace2skill.files import write_atomic
+from trace2skill.foreign import Cap, ForeignError, json_value, read, unpacked
 from trace2skill.skill.folder import Skill
 from trace2skill.skill.sections import heading_key
 
@@ -40,7 +39,9 @@ OPERATION_ALIASES = {
 }
 """Operation names of other tools, and what they are called here."""
 
-_GZIP = b"\x1f\x8b"
+PATCHES = Cap(bytes=64 << 20, values=2_000_000)
+"""A patch file may hold this when unpacked; the records of a thousand trajectories take 5 MB."""
+
 _OPERATIONS = frozenset(get_args(Operation))
 # Which field of the reference implementation's edits each of ours comes from, by operation.
 _REFERENCE_FIELDS: dict[str, dict[str, str]] = {
@@ -208,9 +209,8 @@ def _reference_edit(edit: Edit) -> Any:
 
 def _records(path: Path) -> list[Any]:
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        text = unpacked(read(path, PATCHES.bytes), path, PATCHES.bytes).decode("utf-8")
+    except ValueError as error:
         raise PatchError(
             f"Cannot read the patch file {path}: {error}. JSON or JSON lines in UTF-8 are needed."
         ) from error
@@ -219,9 +219,9 @@ def _records(path: Path) -> list[Any]:
         raise PatchError(f"The patch file {path} is empty.")
     try:
         # JSON lines have a whole value on the first line, and more lines.
-        whole = _decode(text) if len(rows) == 1 or not _is_json(rows[0][1]) else None
-    except ValueError as error:
-        raise PatchError(f"The patch file {path} is not JSON: {error}.") from error
+        whole = _decode(text, path) if len(rows) == 1 or not _is_json(rows[0][1]) else None
+    except ForeignError as error:
+        raise PatchError(f"The patch file {error}") from error
     if whole is None:
         return [_decode_row(path, number, row) for number, row in rows]
     inner = whole.get("patches", whole) if isinstance(whole, dict) else whole
@@ -230,24 +230,21 @@ def _records(path: Path) -> list[Any]:
 
 def _decode_row(path: Path, number: int, row: str) -> Any:
     try:
-        return _decode(row)
-    except ValueError as error:
-        raise PatchError(f"{path}, line {number} is not JSON: {error}.") from error
+        return _decode(row, f"{path}, line {number}")
+    except ForeignError as error:
+        raise PatchError(str(error)) from error
 
 
 def _is_json(text: str) -> bool:
     try:
-        _decode(text)
-    except ValueError:
+        json.loads(text)
+    except (ValueError, RecursionError):
         return False
     return True
 
 
-def _decode(text: str) -> Any:
-    try:
-        return _clean(json.loads(text))
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+def _decode(text: str, where: Path | str) -> Any:
+    return _clean(json_value(text, where, PATCHES))
 
 
 def _clean(value: Any) -> Any:

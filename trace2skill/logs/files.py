@@ -1,6 +1,8 @@
 """Logs on disk: find them, read headers and sample summaries, and count each run once over several attempts."""
 
 import math
+import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +18,27 @@ from inspect_ai.log import (
     read_eval_log_sample_summaries,
 )
 from inspect_ai.scorer import Value, value_to_float
+from pydantic import ValidationError
 
 from trace2skill.errors import LogError
+from trace2skill.foreign import MAX_ENTRIES, Cap, ForeignError, check_json, check_zip, walk
 from trace2skill.logs.header import Header, header_of
 from trace2skill.text import printable
 
+HEADER = Cap(bytes=32 << 20, values=500_000)
+"""A log's header may hold this: it names every sample, and 100,000 names take 2 MB."""
+
+SUMMARIES = Cap(bytes=128 << 20, values=5_000_000)
+"""The summaries of a log's samples, together: they take about 2 kB each."""
+
+SAMPLE = Cap(bytes=256 << 20, values=10_000_000)
+"""One sample, or a whole log in JSON: a run of some hundred turns with images takes 50 MB."""
+
+MAX_LOG_FOLDERS = 100_000
+"""A folder of logs may hold so many files and folders, nested no deeper than `MAX_LOG_DEPTH`."""
+MAX_LOG_DEPTH = 32
+
+_NUMBERED = re.compile(r"_journal/summaries/(\d+)\.json")
 _LARGE_FIELDS = frozenset({"messages", "events", "events_data", "store", "attachments", "output", "metadata"})
 
 
@@ -106,13 +124,14 @@ def find_logs(logs: Sequence[str | Path]) -> list[Path]:
     found: set[Path] = set()
     for given in map(Path, logs):
         if given.is_dir():
+            _check_folder(given)
             listed = [Path(info.name.removeprefix("file://")) for info in list_eval_logs(str(given))]
             if not listed:
                 raise LogError(
                     f"{given}: no Inspect logs in this folder. Run `inspect eval ... --log-dir {given}` first."
                 )
             found.update(listed)
-        elif given.is_file():
+        elif given.exists():
             found.add(given)
         else:
             quotes = " A path with blanks needs quotes." if len(logs) > 1 else ""
@@ -128,6 +147,7 @@ def is_invalidated(run: Run) -> bool:
         return False
     # Summaries do not carry it, so the samples of such a log are opened, without their bulk.
     file, summary = run.header.file, run.summary
+    check_log(file, sample=(summary.id, summary.epoch))
     sample = read_eval_log_sample(file, summary.id, summary.epoch, exclude_fields=set(_LARGE_FIELDS))
     return sample.invalidation is not None
 
@@ -143,9 +163,9 @@ def score_number(value: Value | None, where: str, scorer: str, key: str | None =
 
     Raises:
         LogError: The value is a list, several values without a key, or a text without numeric value, of which Inspect
-            would make a zero.
+            would make a zero, or a number that no score can be.
     """
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, Mapping):
         if key is None or key not in value:
@@ -161,6 +181,10 @@ def score_number(value: Value | None, where: str, scorer: str, key: str | None =
         )
     if not isinstance(value, str | int | float):
         raise LogError(f"{where}: scorer '{scorer}' gave a list; a single value was required.")
+    if not isinstance(value, str) and not abs(value) <= sys.float_info.max:
+        raise LogError(
+            f"{where}: scorer '{scorer}' gave a number beyond {sys.float_info.max:.2g}; no score is so large."
+        )
     return value_to_float()(value)
 
 
@@ -174,12 +198,61 @@ def _is_convertible(text: str) -> bool:
         return False
 
 
+def _check_folder(folder: Path) -> None:
+    try:
+        for _ in walk(folder, entries=MAX_LOG_FOLDERS, depth=MAX_LOG_DEPTH):
+            pass
+    except (ForeignError, OSError) as error:
+        raise LogError(f"{error}") from error
+
+
+def check_log(file: Path, sample: tuple[int | str, int] | None = None) -> None:
+    """Look over what Inspect is going to read of a log.
+
+    Args:
+        file: The log.
+        sample: Id and epoch of the sample that is read; without it the header and the summaries are.
+
+    Raises:
+        LogError: It is no regular file, or more is in it than any evaluation writes.
+    """
+    try:
+        if file.suffix == ".json":
+            check_json(file, SAMPLE)
+        elif sample is not None:
+            name = "samples/{}_epoch_{}.json".format(*sample)
+            check_zip(file, lambda entry: SAMPLE if entry == name else None)
+        else:
+            check_zip(file, _cap_of)
+    except ForeignError as error:
+        raise LogError(f"{file}: cannot be read as an Inspect log ({error})") from error
+
+
+def _cap_of(entry: str) -> Cap | None:
+    """How much of an entry Inspect reads along with the header and the summaries."""
+    # Of a run that has not ended Inspect asks for every summary up to the highest number there is.
+    if (numbered := _NUMBERED.fullmatch(entry)) and (len(numbered[1]) > 9 or int(numbered[1]) > MAX_ENTRIES):
+        raise ForeignError(f"its entry '{entry[:80]}' has a number above {MAX_ENTRIES:,}.")
+    if entry == "summaries.json" or numbered:
+        return SUMMARIES
+    return HEADER if entry == "header.json" or entry.startswith("_journal/") else None
+
+
 def _load_log(file: Path) -> LoadedLog:
+    check_log(file)
     try:
         header = header_of(_read_header(file), file)
         return LoadedLog(header=header, runs=tuple(Run(header, row) for row in read_eval_log_sample_summaries(file)))
     except Exception as error:  # zip, JSON and schema errors alike mean one thing to the user
-        raise LogError(f"{file}: cannot be read as an Inspect log ({error}).") from error
+        raise unreadable(file, error) from error
+
+
+def unreadable(file: Path, error: Exception) -> LogError:
+    """What the user is told when Inspect's reader stumbles over a log."""
+    # The text of a schema error can be longer than the log.
+    few = not isinstance(error, ValidationError) or error.error_count() < 100
+    problem = str(error)[:500] if few else "it has another schema"
+    return LogError(f"{file}: cannot be read as an Inspect log ({problem or type(error).__name__}).")
 
 
 def _read_header(file: Path) -> EvalLog:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from anyio import to_thread
 from inspect_ai.log import (
     EvalSample,
     EvalSampleSummary,
@@ -12,7 +13,7 @@ from inspect_ai.log import (
 )
 
 from trace2skill.errors import LogError
-from trace2skill.logs.files import Run, failure_of, is_invalidated, load_logs
+from trace2skill.logs.files import Run, check_log, failure_of, is_invalidated, load_logs, unreadable
 from trace2skill.logs.header import Header
 from trace2skill.logs.outcome import SuccessRule
 
@@ -142,14 +143,22 @@ def target_beginning(target: str | Sequence[str]) -> str:
 
 
 async def read_sample(trajectory: Trajectory) -> EvalSample:
-    """Load a trajectory's sample with its attachments, without its events."""
-    return await read_eval_log_sample_async(
-        trajectory.log,
-        trajectory.sample_id,
-        trajectory.epoch,
-        resolve_attachments="core",
-        exclude_fields={"events"},
-    )
+    """Load a trajectory's sample with its attachments, without its events.
+
+    Raises:
+        LogError: It cannot be read, or is larger than any sample.
+    """
+    await to_thread.run_sync(check_log, trajectory.log, (trajectory.sample_id, trajectory.epoch))
+    try:
+        return await read_eval_log_sample_async(
+            trajectory.log,
+            trajectory.sample_id,
+            trajectory.epoch,
+            resolve_attachments="core",
+            exclude_fields={"events"},
+        )
+    except Exception as error:  # as where headers are read
+        raise unreadable(trajectory.log, error) from error
 
 
 def _choose_rule(

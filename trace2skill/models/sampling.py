@@ -5,9 +5,10 @@ from pathlib import Path
 
 import yaml
 from inspect_ai.model import GenerateConfig
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from trace2skill.errors import Trace2SkillError
+from trace2skill.foreign import MAX_YAML_BYTES, read, yaml_value
 
 SECONDS = 600
 """Seconds that one attempt of a call may take, by default."""
@@ -99,13 +100,14 @@ def load_profile(name: str) -> Profile:
         Trace2SkillError: There is none, or it cannot be read.
     """
     path = Path(name)
-    source = path if path.suffix in (".yaml", ".yml") else _BUNDLED.joinpath(f"{name}.yaml")
-    try:
-        return Profile.model_validate(yaml.safe_load(source.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
+    own = path.suffix in (".yaml", ".yml")
+    if not (path.exists() if own else name in bundled_profiles()):
         raise Trace2SkillError(
             f"--profile {name}: no such profile. Name one of {', '.join(bundled_profiles())}, or a YAML file with "
             "`source`, `instruct` and `thinking`."
-        ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        )
+    try:
+        data = read(path, MAX_YAML_BYTES) if own else _BUNDLED.joinpath(f"{name}.yaml").read_bytes()
+        return Profile.model_validate(yaml_value(data.decode("utf-8"), name))
+    except (ValueError, yaml.YAMLError) as error:
         raise Trace2SkillError(f"--profile {name} cannot be read: {error}") from error

@@ -4,7 +4,6 @@ A `Skill` is a frozen snapshot in memory: the bytes of every file, so that what 
 """
 
 import hashlib
-import json
 import os
 import re
 import stat
@@ -17,12 +16,12 @@ from types import MappingProxyType
 from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
-from skills_ref.errors import ParseError
 from skills_ref.parser import parse_frontmatter
 from skills_ref.validator import validate_metadata
 
 from trace2skill.errors import SkillError
-from trace2skill.files import write_folder
+from trace2skill.files import STORED, write_folder
+from trace2skill.foreign import ForeignError, beyond, json_value, read, walk
 from trace2skill.skill.sections import BOM, frontmatter_problem, split_frontmatter, split_lines
 
 SKILL_MD = "SKILL.md"
@@ -30,6 +29,15 @@ MAX_SKILL_LINES = 500
 """SKILL.md stays under this many lines (the size limit of the paper)."""
 MAX_REFERENCE_LINES = 300
 """Each Markdown file in `references/` stays under this many lines (the size limit of the paper)."""
+
+MAX_SKILL_BYTES = 64 << 20
+"""A skill's files may take this together; published ones with fonts and schemas take 5 MB."""
+MAX_SKILL_MD_BYTES = 1 << 20
+"""SKILL.md may take this: 500 lines of 2,000 characters."""
+MAX_SKILL_FILES = 2_000
+"""A skill may have so many files and folders; the largest published ones have 100."""
+MAX_SKILL_DEPTH = 16
+"""So deep may its folders be nested."""
 
 # By-products of running a skill's scripts or of version control; no part of the skill.
 _IGNORED = frozenset({"__pycache__", ".git", ".DS_Store"})
@@ -137,9 +145,11 @@ def load_skill(path: Path | str) -> Skill:
     try:
         found = dict(_walk(folder))
         executable = frozenset(relative for relative, file in found.items() if os.access(file, os.X_OK))
-        files = {relative: file.read_bytes() for relative, file in found.items()}
+        files = _read(folder, found)
     except OSError as error:
         raise SkillError(f"Cannot read the skill folder {folder}: {error}. Check its permissions.") from error
+    except ForeignError as error:
+        raise SkillError(f"Cannot read the skill folder {folder}: {error}") from error
     try:
         skill = Skill.from_files(files, executable)
     except SkillError as error:
@@ -223,7 +233,7 @@ def _format_findings(skill: Skill) -> list[str]:
     findings = [f"{SKILL_MD}: starts with a byte-order mark, which skill readers reject"] * raw.startswith(BOM)
     try:
         metadata, _ = parse_frontmatter(raw.removeprefix(BOM).replace("\r\n", "\n"))
-    except (ParseError, RecursionError) as error:
+    except Exception as error:  # strictyaml lets through what its scanner and its converters stumble over
         return [*findings, f"{SKILL_MD}: {' '.join(str(error).split())}"]
     return [*findings, *(f"{SKILL_MD}: {finding}" for finding in validate_metadata(metadata))]
 
@@ -265,9 +275,9 @@ def find_skill_folder(path: Path) -> Path:
 def _run_skill(manifest: Path) -> Path:
     """The skill folder of an evolution run."""
     try:
-        content = json.loads(manifest.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SkillError(f"Cannot read {manifest}: {error}.") from error
+        content = json_value(read(manifest, STORED.bytes), manifest, STORED)
+    except ForeignError as error:
+        raise SkillError(str(error)) from error
     relative = content.get("skill") if isinstance(content, dict) else None
     if not isinstance(relative, str):
         raise SkillError(f'{manifest} is no manifest of an evolution run: it has no "skill" with a folder.')
@@ -281,18 +291,26 @@ def _run_skill(manifest: Path) -> Path:
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
     """Every regular file below a folder with its relative POSIX path."""
-    for entry in sorted(folder.iterdir()):
-        if entry.name in _IGNORED:
-            continue
+    for entry in walk(folder, entries=MAX_SKILL_FILES, depth=MAX_SKILL_DEPTH, ignored=_IGNORED):
         mode = entry.lstat().st_mode
         if stat.S_ISLNK(mode):
             raise SkillError(f"{entry} is a link. A skill holds plain files: copy what it points to.")
-        if stat.S_ISDIR(mode):
-            yield from ((f"{entry.name}/{relative}", file) for relative, file in _walk(entry))
-        elif stat.S_ISREG(mode):
-            yield entry.name, entry
-        else:
+        if not stat.S_ISREG(mode):
             raise SkillError(f"{entry} is no plain file. Remove it from the skill folder.")
+        yield entry.relative_to(folder).as_posix(), entry
+
+
+def _read(folder: Path, found: Mapping[str, Path]) -> dict[str, bytes]:
+    """The content of files, which are not too large together."""
+    files: dict[str, bytes] = {}
+    left = MAX_SKILL_BYTES
+    for relative, file in found.items():
+        # What does not fit is refused by the size that the whole skill may have, not by what is left of it.
+        if file.lstat().st_size > left:
+            raise beyond(folder, "bytes", MAX_SKILL_BYTES)
+        files[relative] = read(file, MAX_SKILL_MD_BYTES if relative == SKILL_MD else left)
+        left -= len(files[relative])
+    return files
 
 
 def _check_path(path: str, files: Mapping[str, bytes]) -> None:

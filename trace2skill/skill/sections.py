@@ -15,6 +15,8 @@ import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from trace2skill.foreign import ForeignError, yaml_value
+
 BOM = "\ufeff"
 _MARKDOWN = MarkdownIt("commonmark").disable("inline")
 _LEAVES = ("paragraph_open", "heading_open", "html_block")
@@ -117,8 +119,8 @@ def split_frontmatter(lines: Sequence[str]) -> tuple[int, dict[str, Any]]:
         return 0, {}
     try:
         # BaseLoader builds nothing but strings, lists and mappings, so that a date or number cannot fail to convert.
-        mapping = yaml.load("\n".join(lines[1:closing]), Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError):
+        mapping = yaml_value("\n".join(lines[1:closing]), "it", yaml.BaseLoader)
+    except (yaml.YAMLError, ForeignError):
         return 0, {}
     return (closing + 1, mapping) if isinstance(mapping, dict) else (0, {})
 
@@ -131,13 +133,15 @@ def frontmatter_problem(lines: Sequence[str]) -> str:
     if not closing:
         return "the `---` of line 1 is never closed by another one."
     try:
-        mapping = yaml.load("\n".join(lines[1:closing]), Loader=yaml.BaseLoader)
+        mapping = yaml_value("\n".join(lines[1:closing]), "it", yaml.BaseLoader)
+    except ForeignError as error:
+        return str(error)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         # The frontmatter's first line is the file's second, and marks count from 0.
         where = f"line {min(mark.line, closing - 2) + 2}, column {mark.column + 1}: " if mark else ""
         return f"it is not valid YAML: {where}{error.problem}. Text with a colon or a tab belongs in quotes."
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         return f"it is not valid YAML: {error}."
     return "" if isinstance(mapping, dict) else f"it holds {type(mapping).__name__}, not `name:` and `description:`."
 

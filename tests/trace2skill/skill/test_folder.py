@@ -87,7 +87,7 @@ def test_load_refuses_what_is_no_skill(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("manifest", "message"),
     [
-        ("{", "Cannot read"),
+        ("{", "cannot be read"),
         ("[]", "no manifest"),
         ('{"skill": 1}', "no manifest"),
         ('{"skill": "../out"}', "folder of the run"),
