@@ -1,5 +1,6 @@
 """Stages of a run: each an Inspect eval set in a log folder of its own, resumed by running it again."""
 
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -135,7 +136,7 @@ def run_stage(
         InterruptedRunError: The stage was stopped; finished samples are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with redirect_stdout(_WithoutLastWord(sys.stdout)):
+    with redirect_stdout(_Corrected(sys.stdout)):
         success, logs = eval_set(
             list(tasks),
             log_dir=str(folder),
@@ -206,14 +207,23 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
     )
 
 
-class _WithoutLastWord:
-    """Standard output without the line that ends an eval set: after an interrupt it says that all tasks succeeded."""
+_STEPS = re.compile(r"Steps: *\d+/\d+ +\d+% *\| *")
+
+
+class _Corrected:
+    """Standard output without two things that Inspect says and that are not so.
+
+    Its last line says after an interrupt, too, that all tasks succeeded. Its plain progress counts the steps of clean
+    runs, but not their number: "Steps: 43/22 195%". The number of samples beside it is right.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        return len(text) if "Completed all tasks in" in text else self._stream.write(text)
+        said = "" if "Completed all tasks in" in text else _STEPS.sub("", text)
+        self._stream.write(said)
+        return len(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
