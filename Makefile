@@ -5,10 +5,13 @@ BIN := $(CURDIR)/$(VENV)/bin
 RUNS := runs/quickstart
 STAMP := $(VENV)/.installed
 
-.PHONY: quickstart test check clean
+.PHONY: quickstart real test check clean
 
 quickstart: $(STAMP)
 	@PATH="$(BIN):$$PATH" RUNS="$(RUNS)" bash scripts/quickstart.sh
+
+real: $(STAMP)
+	@PATH="$(BIN):$$PATH" bash scripts/real.sh
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest
