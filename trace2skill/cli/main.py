@@ -8,7 +8,9 @@ from rich.console import Console
 
 from trace2skill.cli.compare import compare_command
 from trace2skill.cli.data import data
+from trace2skill.cli.doctor import doctor_command
 from trace2skill.cli.evolve import evolve_command
+from trace2skill.cli.serve import serve_command
 from trace2skill.cli.skill import skill_group
 from trace2skill.errors import PrerequisiteError
 
@@ -34,3 +36,5 @@ main.add_command(evolve_command)
 main.add_command(skill_group)
 main.add_command(data)
 main.add_command(compare_command)
+main.add_command(serve_command)
+main.add_command(doctor_command)
