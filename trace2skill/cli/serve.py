@@ -108,7 +108,7 @@ def _gpus(count: int | None, memory: float | None) -> Gpus:
     found = find_gpus()
     if count is None and memory is None:
         return found
-    return Gpus(found.count if count is None else count, memory or found.memory or 80)
+    return Gpus(found.number if count is None else count, memory or found.memory or 80)
 
 
 def _explain(launch: Launch) -> None:
@@ -126,16 +126,8 @@ def _asked(launch: Launch, seconds: float) -> Asked:
         endpoint=Endpoint(url=launch.url, model=launch.model, key=os.environ.get(KEY_VARIABLE), seconds=seconds),
         abilities=launch.serving.abilities.model_copy(update={"images": launch.images}),
         known=True,
-        context=_context(launch),
+        context=launch.context,
     )
-
-
-def _context(launch: Launch) -> int:
-    """The context that is served: the last that the arguments name, else the profile's."""
-    words = list(launch.arguments)
-    named = [words[place + 1] for place, word in enumerate(words[:-1]) if word == "--max-model-len"]
-    tokens = launch.serving.limits.context.tokens
-    return int(named[-1]) if named and named[-1].isdigit() else tokens
 
 
 def _hold(wait: Callable[[], int]) -> None:

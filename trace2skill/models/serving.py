@@ -37,6 +37,8 @@ class Layout(Reasoned):
     """How many are used; 0 is the CPU."""
     memory: float = Field(ge=0)
     """Gigabytes that each of them has at least, as on its data sheet."""
+    context: int | None = None
+    """Tokens of prompt and answer together, where they are fewer than the profile's."""
     flags: str = ""
     """Arguments of `vllm serve`, as in a shell."""
 
@@ -85,7 +87,7 @@ class Limits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     context: Limit
-    """Prompt and answer together."""
+    """Prompt and answer together: `--max-model-len`."""
     agent: Limit
     """One turn of an agent."""
     analyst: Limit

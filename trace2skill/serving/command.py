@@ -13,6 +13,7 @@ from trace2skill.serving.gpus import Gpus
 HOST, PORT = "127.0.0.1", 8000
 """Where a server listens unless told otherwise."""
 
+_CONTEXT = "--max-model-len"
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
 
@@ -52,6 +53,12 @@ class Launch:
     def model(self) -> str:
         """Name that it serves under."""
         return self.weights.hub
+
+    @property
+    def context(self) -> int:
+        """Tokens that it takes, prompt and answer together."""
+        named = self.arguments[self.arguments.index(_CONTEXT) + 1 :][:1]
+        return int(named[0]) if named and named[0].isdigit() else self.serving.limits.context.tokens
 
     def shell(self, vllm: str = "vllm") -> str:
         """The command, as a shell takes it."""
@@ -108,6 +115,7 @@ def plan_launch(
         layout=layout,
         arguments=(
             *("serve", *model, "--served-model-name", form.hub, "--host", host, "--port", str(port)),
+            *([] if _CONTEXT in extra else [_CONTEXT, str(layout.context or serving.limits.context.tokens)]),
             *(*words, *shlex.split(layout.flags), *extra),
         ),
         missing=tuple(argument for argument in common if argument.file and not Path(argument.file).is_file()),
@@ -124,6 +132,18 @@ def served_profiles() -> list[str]:
     return [name for name, serving in loaded.items() if serving and serving.weights]
 
 
+def every_launch() -> list[Launch]:
+    """Every command that the bundled profiles can give, one for each form of weights and each layout."""
+    return [
+        plan_launch(name, Gpus(layout.gpus, layout.memory), weights=form.name)
+        for name in served_profiles()
+        for serving in [load_model_profile(name).serving]
+        if serving
+        for form in serving.weights
+        for layout in form.layouts
+    ]
+
+
 def _fitting(name: str, serving: Serving, gpus: Gpus, wanted: str | None) -> tuple[Weights, Layout]:
     forms = [form for form in serving.weights if wanted in (None, form.name)]
     if not forms:
@@ -135,8 +155,8 @@ def _fitting(name: str, serving: Serving, gpus: Gpus, wanted: str | None) -> tup
             return form, max(fitting, key=lambda layout: (layout.gpus, layout.memory))
     needs = "; ".join(f"{form.name} on {_either(form.layouts)}" for form in serving.weights)
     raise Trace2SkillError(
-        f"{name}{f' as {wanted}' if wanted else ''} does not fit: there is {gpus}. It fits as {needs}. For another machine, "
-        "say what it has: --gpus 4 --gpu-memory 80."
+        f"{name}{f' as {wanted}' if wanted else ''} does not fit: there is {gpus}. It fits as {needs}. For "
+        "another machine, say what it has: --gpus 4 --gpu-memory 80."
     )
 
 

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import anyio
 import httpx2
-from inspect_ai.model import ChatMessage, GenerateConfig, ModelOutput, get_model
+from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput, get_model
 from inspect_ai.tool import Tool, ToolDef, ToolInfo
+from openai import APIError, APITimeoutError
 
 from trace2skill.serving.finding import ProbeError
 from trace2skill.text import printable
@@ -49,20 +51,26 @@ class Endpoint:
             ProbeError: There was no answer in time, or it was an error.
         """
         bounded = GenerateConfig(max_retries=0, timeout=int(self.seconds), max_connections=64).merge(config)
-        # Not the provider `vllm`: it takes the second address of a model's name for the first one.
-        model = get_model(
-            f"openai-api/endpoint/{self.model}", base_url=self.url, api_key=self.key or "none", memoize=False
-        )
         try:
             with anyio.fail_after(self.seconds):
-                output = await model.generate(list(messages), tools=list(tools), config=bounded)
+                output = await self._opened.generate(list(messages), tools=list(tools), config=bounded)
         except TimeoutError as error:
             raise self._silent(self.seconds) from error
         except Exception as error:  # whatever client and server say: it is shown, and the next probe runs
-            raise ProbeError(f"the server answered with an error: {shown(str(error))}") from error
+            cause = _cause(error)
+            if isinstance(cause, APITimeoutError):
+                raise self._silent(self.seconds) from error
+            said = cause.message if isinstance(cause, APIError) else str(cause)
+            raise ProbeError(f"the server answered with an error: {shown(said)}") from error
         if output.error or output.stop_reason == "model_length" or not output.choices:
             raise ProbeError(f"the server answered: {shown(output.error or output.completion or 'nothing')}")
         return output
+
+    @cached_property
+    def _opened(self) -> Model:
+        # Not the provider `vllm`: it takes the second address of a model's name for the first one.
+        name = f"openai-api/endpoint/{self.model}"
+        return get_model(name, base_url=self.url, api_key=self.key or "none", memoize=False)
 
     async def models(self) -> list[dict[str, Any]]:
         """What is served here.
@@ -119,6 +127,15 @@ class Endpoint:
             f"{self.url} took the request and did not answer within {seconds:g} s",
             "look at the server's log; if it is only slow, give it more time with --timeout",
         )
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What the client met, beneath what Inspect and its retries make of it."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, APIError):
+        attempt = getattr(seen, "last_attempt", None)  # of an error of the library that retries
+        seen = attempt.exception() if attempt else seen.__cause__ or seen.__context__
+    return seen or error
 
 
 def shown(text: str) -> str:

@@ -4,8 +4,9 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 PYTHON_VARIABLE = "TRACE2SKILL_VLLM"
 """Environment variable that names the Python in whose environment vLLM is installed."""
@@ -35,8 +36,10 @@ for words in lists:
         if arguments.reasoning_parser:
             ReasoningParserManager.get_reasoning_parser(arguments.reasoning_parser)
         said.append(None)
-    except (SystemExit, Exception) as error:
-        said.append((errors.getvalue().strip().splitlines() or [repr(error)])[-1])
+    except SystemExit:
+        said.append((errors.getvalue().strip().splitlines() or ["refused"])[-1])
+    except Exception as error:
+        said.append(repr(error))
 print("RESULT", json.dumps([vllm.__version__, said]))
 """
 
@@ -51,12 +54,15 @@ def vllm_python() -> Path | None:
     return beside if beside and beside.exists() else None
 
 
-def check_arguments(python: Path, commands: Sequence[Sequence[str]]) -> tuple[str, list[str | None]]:
+def check_arguments(
+    python: Path, commands: Sequence[Sequence[str]], files: Collection[str] = ()
+) -> tuple[str, list[str | None]]:
     """What vLLM's own parser says about arguments of `vllm serve`; nothing is loaded or started.
 
     Args:
         python: Python in whose environment vLLM is installed.
         commands: Arguments after `vllm serve`.
+        files: Names of files that they expect in the working folder; empty ones will do.
 
     Returns:
         vLLM's version, and for each command what is wrong with it, or None.
@@ -66,15 +72,19 @@ def check_arguments(python: Path, commands: Sequence[Sequence[str]]) -> tuple[st
     """
     # The parser takes the model as an option; as the first word only the command line does.
     lists = [words if words[:1] and words[0].startswith("-") else ["--model", *words] for words in map(list, commands)]
-    result = subprocess.run(
-        [str(python), "-c", _CHECK],
-        input=json.dumps(lists),
-        capture_output=True,
-        text=True,
-        timeout=_SECONDS,
-        check=False,
-        env=os.environ | {"VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"},
-    )
+    with TemporaryDirectory() as folder:
+        for name in files:
+            Path(folder, name).touch()
+        result = subprocess.run(
+            [str(python), "-c", _CHECK],
+            input=json.dumps(lists),
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            cwd=folder,
+            env=os.environ | {"VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"},
+        )
     answer = next((line for line in result.stdout.splitlines() if line.startswith("RESULT ")), None)
     if answer is None:
         last = (result.stderr.strip().splitlines() or ["no answer"])[-1]

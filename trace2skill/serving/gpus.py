@@ -12,17 +12,17 @@ _MIB = 1024
 class Gpus(NamedTuple):
     """GPUs of one kind."""
 
-    count: int
+    number: int
     """How many."""
     memory: float
     """Gigabytes of each."""
 
     def hold(self, count: int, memory: float) -> bool:
         """Whether they are at least so many of at least so much."""
-        return self.count >= count and (not count or self.memory >= _TOLERANCE * memory)
+        return self.number >= count and (not count or self.memory >= _TOLERANCE * memory)
 
     def __str__(self) -> str:
-        return f"{self.count} x {self.memory:g} GB" if self.count else "no GPU"
+        return f"{self.number} x {self.memory:g} GB" if self.number else "no GPU"
 
 
 NONE = Gpus(0, 0)

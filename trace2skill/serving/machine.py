@@ -33,7 +33,7 @@ def look_around(folder: Path) -> Iterator[Finding]:
     yield _disk(folder)
     yield _libreoffice()
     gpus = find_gpus()
-    yield Finding(name="GPUs", state="ok" if gpus.count else "skipped", said=str(gpus))
+    yield Finding(name="GPUs", state="ok" if gpus.number else "skipped", said=str(gpus))
     python = vllm_python()
     yield Finding(
         name="vLLM",

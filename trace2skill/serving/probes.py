@@ -103,7 +103,7 @@ def _probes(asked: Asked) -> list[tuple[str, Probe, bool, str]]:
     context = "" if asked.context else "neither a profile nor the server says how long it may be"
     return [
         ("tool call", _tool_call, True, tools),
-        ("strict arguments", _strict, True, tools),
+        ("strict arguments", _strict, False, tools),
         ("JSON schema, thinking off", _schema_off, True, ""),
         ("JSON schema, thinking on", _schema_on, True, thinks),
         ("seed repeats, alone", _seed_alone, True, ""),

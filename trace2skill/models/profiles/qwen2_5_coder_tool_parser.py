@@ -108,7 +108,8 @@ def _values(text: str, place: int) -> tuple[list[Any], int]:
 
 
 def _call(value: Any, tools: Collection[str]) -> Call | None:
-    if not isinstance(value, dict) or value.get("name") not in tools:
+    name = value.get("name") if isinstance(value, dict) else None
+    if not isinstance(name, str) or name not in tools:
         return None
     arguments = value.get("arguments", value.get("parameters"))
     if isinstance(arguments, str):
@@ -118,7 +119,7 @@ def _call(value: Any, tools: Collection[str]) -> Call | None:
             return None
     if not isinstance(arguments, dict):
         return None
-    return Call(value["name"], json.dumps(arguments, ensure_ascii=False))
+    return Call(name, json.dumps(arguments, ensure_ascii=False))
 
 
 try:
