@@ -18,7 +18,7 @@ LAYERS = (
     ("evolution",),
     ("analysis", "comparison"),
     ("consolidation",),
-    ("logs", "edits"),
+    ("logs", "edits", "serving"),
     ("models",),
     ("skill", "prompts", "data", "tables"),
     ("files", "standstill", "text"),

@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from functools import cache
 
@@ -114,3 +115,10 @@ def judge_probe(result: "subprocess.CompletedProcess[bytes]") -> str | None:
     if lines[1:]:
         return f"inside, Python cannot import {', '.join(lines[1:])}; remove {sandbox_python()} to have it made again"
     return None
+
+
+if __name__ == "__main__":
+    found = find_bwrap()
+    if found.path is None:
+        sys.exit(found.problem)
+    print(f"bubblewrap, {found.path}")

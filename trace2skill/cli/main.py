@@ -12,7 +12,9 @@ import click
 COMMANDS = {
     "compare": "Compare the logs of two or more conditions, sample by sample.",
     "data": "Fetch, check and list benchmark data.",
+    "doctor": "Check this machine, and a server if one is named.",
     "evolve": "Evolve a skill from the logs of an agent.",
+    "serve": "Serve a model with vLLM by its profile, and certify the endpoint.",
     "skill": "Look at skill folders, and draft new ones.",
 }
 """What each command does. Its module of the same name is imported when it is called: Inspect takes seconds to load."""

@@ -1,7 +1,8 @@
-"""Sampling profiles: how a model wants to be sampled, as an agent and for single calls."""
+"""Profiles: how a model wants to be sampled, as an agent and for single calls, and how it is served."""
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import yaml
 from inspect_ai.model import GenerateConfig
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from trace2skill.errors import Trace2SkillError
 from trace2skill.foreign import MAX_YAML_BYTES, read, yaml_value
+from trace2skill.models.serving import Serving
 
 SECONDS = 600
 """Seconds that one attempt of a call may take, by default."""
@@ -20,6 +22,7 @@ TIMES = GenerateConfig(attempt_timeout=SECONDS, timeout=ATTEMPTS * SECONDS)
 """Bounds of a call in time alone, for agents that play again as they were logged."""
 
 _BUNDLED = files("trace2skill.models").joinpath("profiles")
+_EXTENDS = "extends"
 
 
 class Profile(BaseModel):
@@ -33,6 +36,22 @@ class Profile(BaseModel):
     """For agents: many short turns."""
     thinking: GenerateConfig
     """For single calls: success analysis, merging."""
+    analyst_tokens: int | None = None
+    """Tokens of one answer of an analyst."""
+    merger_tokens: int | None = None
+    """Tokens of one answer of the merger."""
+
+
+class ModelProfile(Profile):
+    """How a model wants to be sampled and, where its profile says so, served."""
+
+    serving: Serving | None = None
+    """How it is served."""
+
+
+def profiles_folder() -> Path:
+    """Folder of the bundled profiles and of what they name."""
+    return Path(str(_BUNDLED))
 
 
 class Settings(BaseModel):
@@ -64,50 +83,92 @@ class Settings(BaseModel):
             analyst_max_tokens: Tokens of one generation of an analyst, with tools or without.
             merger_max_tokens: Tokens of one merge.
             temperature: Of all parts.
-            timeout: Seconds after which a call that has not ended is given up and tried again; in all it may take
-                `ATTEMPTS` times as long.
+            timeout: Seconds after which a call that has not ended is given up and tried again, instead of the profile's
+                `timeout`; in all it may take `ATTEMPTS` times as long.
         """
-        bounds = GenerateConfig(attempt_timeout=timeout or SECONDS, timeout=ATTEMPTS * (timeout or SECONDS))
-        said = GenerateConfig(temperature=temperature)
         profile = profile or Profile(source="", instruct=GenerateConfig(), thinking=GenerateConfig())
-        parts = {
-            "analyst": (profile.instruct, analyst_max_tokens),
-            "single": (profile.thinking, analyst_max_tokens),
-            "merger": (profile.thinking, merger_max_tokens),
-        }
         default = cls()
+
+        def part(base: GenerateConfig, sampled: GenerateConfig, *tokens: int | None) -> GenerateConfig:
+            seconds = timeout or sampled.timeout or SECONDS
+            said = GenerateConfig(
+                temperature=temperature,
+                max_tokens=next((limit for limit in tokens if limit), None),
+                attempt_timeout=seconds,
+                timeout=ATTEMPTS * seconds,
+            )
+            return base.merge(sampled).merge(said)
+
+        analyst_tokens, merger_tokens = profile.analyst_tokens, profile.merger_tokens
         return cls(
-            **{
-                part: getattr(default, part)
-                .merge(bounds)
-                .merge(sampled)
-                .merge(said)
-                .merge(GenerateConfig(max_tokens=tokens))
-                for part, (sampled, tokens) in parts.items()
-            }
+            analyst=part(default.analyst, profile.instruct, analyst_max_tokens, analyst_tokens),
+            single=part(default.single, profile.thinking, analyst_max_tokens, analyst_tokens),
+            merger=part(default.merger, profile.thinking, merger_max_tokens, merger_tokens),
         )
 
 
 def bundled_profiles() -> list[str]:
     """Names of the profiles that come with this package."""
-    return sorted(path.name.removesuffix(".yaml") for path in _BUNDLED.iterdir())
+    return sorted(path.name.removesuffix(".yaml") for path in _BUNDLED.iterdir() if path.name.endswith(".yaml"))
 
 
-def load_profile(name: str) -> Profile:
-    """A bundled profile by name, or one of the user's own by path.
+def load_profile(name: str, option: str = "--profile ") -> Profile:
+    """How a model is sampled, by a bundled profile's name or by the path of the user's own.
+
+    Args:
+        name: Name, or path of a YAML file.
+        option: What the user gave it to, for messages.
+
+    Raises:
+        Trace2SkillError: There is none, or it cannot be read.
+    """
+    profile = load_model_profile(name, option)
+    limits = profile.serving.limits if profile.serving else None
+    return Profile(
+        source=profile.source,
+        instruct=profile.instruct,
+        thinking=profile.thinking,
+        analyst_tokens=profile.analyst_tokens or (limits.analyst.tokens if limits else None),
+        merger_tokens=profile.merger_tokens or (limits.merger.tokens if limits else None),
+    )
+
+
+def load_model_profile(name: str, option: str = "--profile ") -> ModelProfile:
+    """How a model is sampled and served: as `load_profile`.
 
     Raises:
         Trace2SkillError: There is none, or it cannot be read.
     """
     path = Path(name)
-    own = path.suffix in (".yaml", ".yml")
-    if not (path.exists() if own else name in bundled_profiles()):
+    if not (path.exists() if _is_own(path) else name in bundled_profiles()):
         raise Trace2SkillError(
-            f"--profile {name}: no such profile. Name one of {', '.join(bundled_profiles())}, or a YAML file with "
+            f"{option}{name}: no such profile. Name one of {', '.join(bundled_profiles())}, or a YAML file with "
             "`source`, `instruct` and `thinking`."
         )
     try:
-        data = read(path, MAX_YAML_BYTES) if own else _BUNDLED.joinpath(f"{name}.yaml").read_bytes()
-        return Profile.model_validate(yaml_value(data.decode("utf-8"), name))
-    except (ValueError, yaml.YAMLError) as error:
-        raise Trace2SkillError(f"--profile {name} cannot be read: {error}") from error
+        return ModelProfile.model_validate(_read(name))
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise Trace2SkillError(f"{option}{name} cannot be read: {error}") from error
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a name is that of a user's file."""
+    return path.suffix in (".yaml", ".yml")
+
+
+def _read(name: str) -> Any:
+    """A profile's content, laid over the bundled one that it extends."""
+    path = Path(name)
+    data = read(path, MAX_YAML_BYTES) if _is_own(path) else _BUNDLED.joinpath(f"{name}.yaml").read_bytes()
+    content = yaml_value(data.decode("utf-8"), name)
+    if isinstance(content, dict) and (below := content.pop(_EXTENDS, None)) is not None:
+        if below not in bundled_profiles():
+            raise ValueError(f"it extends '{below}', which is none of {', '.join(bundled_profiles())}")
+        return _merged(_read(below), content)
+    return content
+
+
+def _merged(below: Any, above: Any) -> Any:
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {key: _merged(below.get(key), value) for key, value in above.items()}

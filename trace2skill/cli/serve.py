@@ -1,0 +1,143 @@
+"""`trace2skill serve`: a profile's command shown, or run and certified."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from trace2skill.cli.doctor import SECONDS, certify
+from trace2skill.errors import Trace2SkillError
+from trace2skill.serving.command import HOST, PORT, Launch, plan_launch
+from trace2skill.serving.endpoint import KEY_VARIABLE, Endpoint
+from trace2skill.serving.gpus import Gpus, find_gpus
+from trace2skill.serving.probes import Asked
+from trace2skill.serving.server import check_port, find_vllm, running
+
+
+@click.command("serve")
+@click.argument("profile")
+@click.argument("vllm_arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--print", "only_print", is_flag=True, help="Only print the command.")
+@click.option("--check-only", is_flag=True, help="Stop the server as soon as it is certified.")
+@click.option("--gpus", type=click.IntRange(0), help="How many GPUs.  [default: those found]")
+@click.option("--gpu-memory", type=click.FloatRange(min=1), help="Gigabytes of each.  [default: as found, else 80]")
+@click.option("--weights", help="Precision: bf16, fp8 or int4.  [default: the first of the profile that fits]")
+@click.option(
+    "--model", "folder", type=click.Path(path_type=Path), help="Folder with the weights.  [default: the hub's]"
+)
+@click.option("--images", is_flag=True, help="Also read images, for visionqa.  [default: text only]")
+@click.option("--host", default=HOST, show_default=True, help="Address to listen at.")
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port to listen at.")
+@click.option("--vllm", help="Path of vLLM's program, where it is not on PATH.")
+@click.option("--log", type=click.Path(path_type=Path), help="What the server writes.  [default: runs/serve/PORT.log]")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=1800,
+    show_default=True,
+    help="Seconds until its first answer; downloads count.",
+)
+@click.option(
+    "--call-timeout",
+    type=click.FloatRange(min=1),
+    default=SECONDS,
+    show_default=True,
+    help="Seconds of a probe's call.",
+)
+def serve_command(
+    profile: str,
+    vllm_arguments: tuple[str, ...],
+    only_print: bool,
+    check_only: bool,
+    gpus: int | None,
+    gpu_memory: float | None,
+    weights: str | None,
+    folder: Path | None,
+    images: bool,
+    host: str,
+    port: int,
+    vllm: str | None,
+    log: Path | None,
+    timeout: float,
+    call_timeout: float,
+) -> None:
+    """Serve a model by its PROFILE with vLLM, and certify the endpoint; Ctrl-C stops it.
+
+    Further arguments of vLLM come last, after --. Exits with 1 if the server does not start, or a probe that is
+    needed fails.
+    """
+    launch = plan_launch(
+        profile,
+        _gpus(gpus, gpu_memory),
+        weights=weights,
+        folder=folder,
+        images=images,
+        host=host,
+        port=port,
+        extra=vllm_arguments,
+    )
+    _explain(launch)
+    if only_print:
+        click.echo(launch.shell(vllm or "vllm"))
+        return
+    for argument in launch.missing:
+        raise Trace2SkillError(f"{argument.file} is not in this folder. {argument.source}.")
+    program = find_vllm(vllm)
+    check_port(launch)
+    click.echo(launch.shell(program))
+    file = log or Path("runs/serve") / f"{port}.log"
+    click.echo(f"Waiting for its first answer; it writes to {file}.", err=True)
+    with running(launch, program, file, timeout) as process:
+        failed = certify(_asked(launch, call_timeout))
+        if not check_only:
+            click.echo(
+                f"\nServing at {launch.url}. In another terminal:\n"
+                f"  export VLLM_BASE_URL={launch.url}\n"
+                f"  inspect eval evals/spreadsheet.py --model vllm/{launch.model} -T dataset=sample\n"
+                "Ctrl-C stops the server."
+            )
+            _hold(process.wait)
+    if failed:
+        click.echo(f"{failed} needed {'probe' if failed == 1 else 'probes'} failed.", err=True)
+        sys.exit(1)
+
+
+def _gpus(count: int | None, memory: float | None) -> Gpus:
+    found = find_gpus()
+    if count is None and memory is None:
+        return found
+    return Gpus(found.number if count is None else count, memory or found.memory or 80)
+
+
+def _explain(launch: Launch) -> None:
+    """Say on standard error what was chosen and why; standard output holds the command alone."""
+    lines = [f"{launch.weights.name} weights on {launch.layout}: {launch.layout.why} ({launch.layout.source})"]
+    if launch.serving.text_only:
+        lines.append("images are read" if launch.images else "text only; --images also reads images")
+    lines += [f"needs {argument.file} in this folder: {argument.source}" for argument in launch.missing]
+    for line in lines:
+        click.echo(f"# {line}", err=True)
+
+
+def _asked(launch: Launch, seconds: float) -> Asked:
+    return Asked(
+        endpoint=Endpoint(url=launch.url, model=launch.model, key=os.environ.get(KEY_VARIABLE), seconds=seconds),
+        abilities=launch.serving.abilities.model_copy(update={"images": launch.images}),
+        known=True,
+        context=launch.context,
+    )
+
+
+def _hold(wait: Callable[[], int]) -> None:
+    """Wait until the server ends or the user ends it."""
+    try:
+        code = wait()
+    except KeyboardInterrupt:
+        click.echo("Stopping the server.", err=True)
+    else:
+        raise Trace2SkillError(f"The server ended by itself, with exit code {code}; its log says why.")
+
+
+COMMAND = serve_command

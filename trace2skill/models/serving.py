@@ -1,0 +1,115 @@
+"""How a model is served: which weights fit on which GPUs, with which arguments, and why."""
+
+import shlex
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Reasoned(BaseModel):
+    """Base of whatever a profile says about serving: nothing is said without its reason."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    why: str
+    """The reason."""
+    source: str
+    """Where it comes from; `chosen` and `computed` values say that they were."""
+
+
+class Argument(Reasoned):
+    """Arguments of `vllm serve` that belong together."""
+
+    flags: str
+    """As in a shell. `{profiles}` is the folder of the bundled profiles."""
+    file: str | None = None
+    """A file that they name, which must lie in the working folder; `source` says where it is had."""
+
+    def split(self) -> list[str]:
+        """The single words."""
+        return shlex.split(self.flags)
+
+
+class Layout(Reasoned):
+    """One way to spread weights over GPUs."""
+
+    gpus: int = Field(ge=0)
+    """How many are used; 0 is the CPU."""
+    memory: float = Field(ge=0)
+    """Gigabytes that each of them has at least, as on its data sheet."""
+    context: int | None = None
+    """Tokens of prompt and answer together, where they are fewer than the profile's."""
+    flags: str = ""
+    """Arguments of `vllm serve`, as in a shell."""
+
+    def __str__(self) -> str:
+        return f"{self.gpus} x {self.memory:g} GB" if self.gpus else "the CPU"
+
+
+class Weights(Reasoned):
+    """One form in which a model's weights are published."""
+
+    name: Literal["bf16", "fp8", "int4"]
+    """Its precision."""
+    hub: str
+    """Repository on the Hugging Face hub."""
+    revision: str = "main"
+    """Branch, tag or commit. `main` is not pinned: no hub was reachable when the profiles were written."""
+    disk: float
+    """Gigabytes of the weights on disk."""
+    layouts: tuple[Layout, ...]
+    """Where they fit."""
+
+
+class Abilities(BaseModel):
+    """What a model can do, and so what is probed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tools: bool = True
+    """It calls tools when it is free to."""
+    images: bool = False
+    """It reads images."""
+    thinking: bool = False
+    """It has a thinking mode, which the chat template's `enable_thinking` switches."""
+
+
+class Limit(Reasoned):
+    """A limit in tokens."""
+
+    tokens: int = Field(gt=0)
+    """The limit."""
+
+
+class Limits(BaseModel):
+    """Limits of a model's parts, in tokens. Their timeouts are those of the sampling modes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    context: Limit
+    """Prompt and answer together: `--max-model-len`."""
+    agent: Limit
+    """One turn of an agent."""
+    analyst: Limit
+    """One turn of an analyst."""
+    merger: Limit
+    """One merge."""
+
+
+class Serving(BaseModel):
+    """How a model is served."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    abilities: Abilities = Abilities()
+    """What it can do."""
+    limits: Limits
+    """Limits of its parts."""
+    arguments: tuple[Argument, ...]
+    """Arguments of `vllm serve` wherever it runs."""
+    text_only: Argument | None = None
+    """Arguments that leave out what reads images."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of the server."""
+    weights: tuple[Weights, ...] = ()
+    """Published forms of the weights, the preferred first; none in a profile of a whole family."""
