@@ -5,11 +5,11 @@
 #   make real MODEL=FOLDER VLLM=bin/vllm        weights and vLLM of one's own; PROFILE says how they are served
 #
 # The tiny model that is the default learns nothing: what is shown is that every part works with a real model, and what it cost. Finished
-# stages are reused; another RUNS begins anew.
+# stages are reused; another REAL begins anew.
 set -euo pipefail
 models=${MODELS:-../shared/models}
 profile=${PROFILE:-smollm2-135m-cpu}
-runs=${RUNS:-runs/real}
+runs=${REAL:-runs/real}
 port=${PORT:-8130}
 work=$(mkdir -p "$runs" && cd "$runs" && pwd)
 display=plain
@@ -21,7 +21,7 @@ step "1/6  vLLM and weights"
 if [ -z "${VLLM:-}" ] && [ -f "$models/install-vllm-cpu.sh" ]; then
     VLLM=$work/vllm/bin/vllm
     [ -x "$VLLM" ] || echo "installing vLLM for the CPU into $work/vllm (once; a minute or two, 2.8 GB)"
-    bash "$models/install-vllm-cpu.sh" "$work/vllm"
+    bash "$models/install-vllm-cpu.sh" "$work/vllm" >"$work/install.log" 2>&1 || fail "vLLM could not be installed; $work/install.log says why."
 fi
 VLLM=${VLLM:-$(command -v vllm || true)}
 [ -n "$VLLM" ] || fail "there is no vLLM. Give its program with VLLM=, or a folder with install-vllm-cpu.sh with MODELS=."
