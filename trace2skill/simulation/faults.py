@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 
 from trace2skill.errors import Trace2SkillError
 
+NONE = "none"
+
 FAULTS = {
+    NONE: "all is well, after a fault that lasted",
     "429": "refused: too many requests",
     "429-retry-after": "refused likewise, with the header Retry-After",
     "500": "an internal error",
@@ -74,7 +77,8 @@ class Faults:
     def lasting(self) -> str:
         """The fault that the server has for good by now."""
         begun = [number for number in self.onwards if number <= self.requests]
-        return self.onwards[max(begun)] if begun else ""
+        kind = self.onwards[max(begun)] if begun else NONE
+        return "" if kind == NONE else kind
 
     def _drawn(self, digest: bytes, attempt: int) -> str:
         text = f"{self.seed}/{attempt}/".encode() + digest
