@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 
 _STAND_IN = re.compile(r"^sim/|(^|/)sim-(small|large)( |$)")
-"""The stand-ins of the provider `sim/`, and those behind a server, whichever provider asks it: it serves them under these
-names alone, and answers with them, whatever it is called by. What they do says nothing about a method."""
+"""The stand-ins of the provider `sim/`, and those behind a server, whichever provider asks it: it serves them under
+these names alone, and answers by them. What they do says nothing about a method."""
 
 TAG = "SIMULATED"
 """Tag of the logs of a run in which the stand-in model took part."""

@@ -36,6 +36,9 @@ BLOCK_TOKENS = 16
 
 LARGEST_BODY = 256 * 1024**2
 
+DOWN = ("hang", "gone", "500")
+"""Faults of the whole server: once they last, nothing else is answered either."""
+
 ANSWERABLE = ("", "slow", "text-call", "length", "reset", "truncated")
 """Faults that come with an answer, or with a part of one."""
 
@@ -87,7 +90,7 @@ class StandIn:
         if request.path == "/v1/chat/completions":
             fault = self.faults.meet(await request.read())
         else:
-            fault = "" if request.path == "/metrics" else self.faults.lasting
+            fault = self.faults.lasting if self.faults.lasting in DOWN and request.path != "/metrics" else ""
         if fault not in ANSWERABLE:
             return await self._fail(request, fault)
         request["fault"] = fault
@@ -231,9 +234,9 @@ async def serving(server: StandIn, port: int = 0) -> AsyncIterator[str]:
     Yields:
         The address of its API, as `VLLM_BASE_URL` takes it.
     """
-    runner = web.AppRunner(server.app(), access_log=None)
+    runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=0.1)
+    site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
     watch = asyncio.create_task(_stop(server, site))
     try:
