@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from urllib.request import urlopen
 
 from anyio.from_thread import start_blocking_portal
@@ -13,9 +14,9 @@ from trace2skill.simulation.server import StandIn, serving
 
 
 @contextlib.contextmanager
-def served(*faults: str, port: int = 0, late: float = 1.5, **settings: int) -> Iterator[str]:
+def served(*faults: str, fault_seed: int = 0, port: int = 0, late: float = 1.5, **settings: Any) -> Iterator[str]:
     """A server in a thread of its own; its address."""
-    server = StandIn(faults=read_faults(faults), late=late, **settings)
+    server = StandIn(faults=read_faults(faults, fault_seed), late=late, **settings)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving(server, port)) as address:
         yield address
 

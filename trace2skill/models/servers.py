@@ -87,5 +87,6 @@ def _server(model: Model) -> str:
 
 def _cause(error: APIError | RetryError) -> str:
     cause = error.last_attempt.exception() if isinstance(error, RetryError) else error
-    deeper = f" ({cause.__cause__})" if cause is not None and cause.__cause__ else ""
-    return f"{str(cause).rstrip('.')}{deeper}."
+    if not isinstance(cause, APIError):
+        return f"no answer in time ({cause})"
+    return f"{str(cause).rstrip('.')}{f' ({cause.__cause__})' if cause.__cause__ else ''}."

@@ -55,7 +55,7 @@ async def test_a_slow_answer_is_an_answer() -> None:
         ("429", "Too many requests"),
         ("500", "Internal server error"),
         ("reset", "peer closed connection"),
-        ("hang", "attempt_timeout '2' exceeded"),
+        ("hang", "no answer in time (attempt_timeout '2' exceeded.)"),
         ("truncated", "5 times in a row: it sent JSON that breaks off"),
         ("empty-choices", "5 times in a row: it sent an answer without choices"),
         ("unknown-model", "The model `sim-small` does not exist."),

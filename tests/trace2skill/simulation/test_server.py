@@ -20,9 +20,6 @@ from trace2skill.simulation.faults import FAULTS, Faults, read_faults
 from trace2skill.simulation.prefixes import PrefixCache
 from trace2skill.simulation.server import SERVED
 
-# Evaluations leave their connections to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 NOTE = ToolInfo(
     name="note",
     description="Note a number.",
