@@ -102,7 +102,7 @@ class StandIn:
                 await asyncio.Event().wait()
             case "gone":
                 self.over.set()
-                _abort(request)
+                await _abort(request)
             case "500":
                 return _json(wire.error(500, "InternalServerError", "Internal server error"))
             case "429" | "429-retry-after":
@@ -205,13 +205,15 @@ async def _broken(request: web.Request, body: bytes, *, reset: bool) -> web.Stre
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     await response.prepare(request)
     await response.write(half)
-    _abort(request)
+    await _abort(request)
     return response
 
 
-def _abort(request: web.Request) -> None:
+async def _abort(request: web.Request) -> None:
+    """Reset the connection; what handled it has nothing more to do."""
     if request.transport is not None:
         request.transport.abort()
+    await asyncio.Event().wait()
 
 
 async def _streamed(request: web.Request, answer: wire.Body) -> web.StreamResponse:
