@@ -8,6 +8,7 @@
     ├── DiskFullError        there is no space left; what is finished is kept
     ├── ModelOutputError     a model's structured output stayed invalid after every repair round, or was not whole
     │   └── ContextOverflowError   the prompt is longer than the model's context
+    ├── ServerError          a model's server is gone, silent, or answers nothing of use
     └── DataError            benchmark data is missing, damaged, or not what was declared
 
 Each message says what was required, what arrived, where, and what to do. Both command lines, `trace2skill` and
@@ -26,6 +27,7 @@ __all__ = [
     "ModelOutputError",
     "PatchError",
     "PrerequisiteError",
+    "ServerError",
     "SkillError",
     "Trace2SkillError",
 ]
@@ -71,6 +73,10 @@ class ModelOutputError(Trace2SkillError):
 
 class ContextOverflowError(ModelOutputError):
     """The prompt is longer than the model's context."""
+
+
+class ServerError(Trace2SkillError):
+    """A model's server is gone, silent, or answers nothing of use."""
 
 
 class DataError(Trace2SkillError):

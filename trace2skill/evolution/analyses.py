@@ -139,7 +139,9 @@ def _replay(run: Run, trajectories: Trajectories, analyses: Sequence[Analysis], 
         for number in range(1, run.config.replays + 1)
     ]
     successes: Counter[str] = Counter()
-    agent = logged_model(trajectories.headers[0].model, GenerateConfig(), run.config.provider)
+    patience = run.asking.settings.analyst
+    bounds = GenerateConfig(attempt_timeout=patience.attempt_timeout, timeout=patience.timeout)
+    agent = logged_model(trajectories.headers[0].model, bounds, run.config.provider)
     for _, sample in run.stage("replay", tasks, model=agent):
         successes[str(sample.id)] += trajectories.rule.passed(sample.scores or {})
     return unhelpful(lessons, successes, run.config.replays)

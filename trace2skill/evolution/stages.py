@@ -17,13 +17,15 @@ from inspect_ai.log import (
     read_eval_log,
     read_eval_log_sample,
     read_eval_log_sample_summaries,
+    write_eval_log,
 )
 from inspect_ai.model import Model, ModelUsage
 from inspect_ai.util import DisplayType
 from pydantic import BaseModel, ConfigDict
 
-from trace2skill.errors import DiskFullError, InterruptedRunError, LogError
+from trace2skill.errors import DiskFullError, InterruptedRunError, LogError, ServerError
 from trace2skill.files import is_full
+from trace2skill.models.servers import blames_server
 
 _ROOM = 1 << 20
 """Bytes that the next sample of a log may need."""
@@ -133,6 +135,7 @@ def run_stage(
 
     Raises:
         LogError: Samples failed; finished ones are kept.
+        ServerError: A server failed them; likewise.
         InterruptedRunError: The stage was stopped; finished samples are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,6 +159,8 @@ def run_stage(
             max_connections=max_connections,
             display=display,
         )
+    if lost := _lost_to_server(logs, folder):
+        raise ServerError(lost)
     # After an interrupt Inspect returns no logs, and calls that a success.
     if not success or len(logs) < len(tasks) or any(log.status != "success" for log in logs):
         if all(log.status in ("success", "cancelled") for log in logs):
@@ -238,6 +243,28 @@ def _is_full_at(folder: Path) -> bool:
     except OSError as error:
         return is_full(error)
     return False
+
+
+def _lost_to_server(logs: Sequence[EvalLog], folder: Path) -> str:
+    """What there is to say where a server failed samples; empty where none did.
+
+    Where they are few enough to be tolerated, the stage counts as finished; but it is no fault of theirs, and a run
+    that goes on has to try them again.
+    """
+    lost: list[str] = []
+    for log in (log for log in logs if log.status in ("success", "error")):
+        errors = [row.error or "" for row in read_eval_log_sample_summaries(log.location)]
+        blamed = list(filter(blames_server, errors))
+        if blamed and log.status == "success":
+            whole = read_eval_log(log.location)
+            write_eval_log(whole.model_copy(update={"invalidated": True}), whole.location)
+        lost += blamed
+    if not lost:
+        return ""
+    return (
+        f"{lost[0]} So {len(lost)} samples are not finished; the others are kept in {folder}: run the same command "
+        "again when the server is back."
+    )
 
 
 def _failure(logs: Sequence[EvalLog], folder: Path) -> str:

@@ -12,6 +12,7 @@ from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput
 from inspect_ai.tool import Tool
 
 from trace2skill.errors import ContextOverflowError
+from trace2skill.models.servers import generate
 
 LEAST_ROOM = 256
 """Tokens that an answer needs; where less is left beside the prompt, the prompt is too long."""
@@ -30,6 +31,7 @@ async def call(
 
     Raises:
         ContextOverflowError: The prompt itself is too long; the same call would fail again.
+        ServerError: The server does not answer, or not with anything of use.
     """
     output = await _answer(model, messages, config, tools)
     if was_refused(output):
@@ -40,10 +42,10 @@ async def call(
 async def _answer(
     model: Model, messages: Sequence[ChatMessage], config: GenerateConfig, tools: Sequence[Tool]
 ) -> ModelOutput:
-    output = await model.generate(list(messages), tools=list(tools), config=config)
+    output = await generate(model, messages, config, tools)
     if was_refused(output) and (room := _room(output.completion)):
         shorter = config.merge(GenerateConfig(max_tokens=room))
-        output = await model.generate(list(messages), tools=list(tools), config=shorter)
+        output = await generate(model, messages, shorter, tools)
     return output
 
 

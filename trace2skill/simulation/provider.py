@@ -7,9 +7,8 @@ harness behaves, and says nothing about any real model. Model arguments: `seed`,
 of questions on documents (FILE.json), separated by commas.
 """
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
 
 from inspect_ai.model import (
     ChatCompletionChoice,
@@ -18,16 +17,17 @@ from inspect_ai.model import (
     GenerateConfig,
     ModelAPI,
     ModelOutput,
-    ModelUsage,
     modelapi,
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from trace2skill.simulation.roles import reply
-from trace2skill.simulation.scales import get_scale
+from trace2skill.simulation.scales import Scale, get_scale
+from trace2skill.simulation.tokens import CHARACTERS_PER_TOKEN, usage
 from trace2skill.simulation.world import known_folders
 
-CHARACTERS_PER_TOKEN = 4
+SIMULATED = "SIMULATED"
+"""Stands beside the model's name in everything that it says."""
 
 DEFAULT_SEED = 16
 """Of those tried, the one whose outcomes in the quickstart lie nearest their means: decision 6, and its benchmark."""
@@ -54,16 +54,11 @@ class SimulatedModel(ModelAPI):
         self, input: list[ChatMessage], tools: list[ToolInfo], tool_choice: ToolChoice, config: GenerateConfig
     ) -> ModelOutput:
         """The next message of whatever role the input makes it."""
-        seed = f"{self.seed}/{config.seed}"
-        message = await reply(input, tools, config, self.scale, seed, self.folders)
-        message.source = "generate"
-        for number, call in enumerate(message.tool_calls or []):
-            call.id = f"sim-{len(input)}-{number}-{call.id}"
-        read = _length(input) + sum(len(tool.model_dump_json()) for tool in tools)
+        message = await next_message(input, tools, config, self.scale, self.seed, self.folders)
         return ModelOutput(
-            model=f"sim/{self.scale.name} (SIMULATED)",
+            model=f"sim/{self.scale.name} ({SIMULATED})",
             choices=[ChatCompletionChoice(message=message, stop_reason="tool_calls" if message.tool_calls else "stop")],
-            usage=_usage(read, _length([message])),
+            usage=usage(input, tools, message),
         )
 
     async def count_text_tokens(self, text: str) -> int:
@@ -77,14 +72,17 @@ def sim() -> type[ModelAPI]:
     return SimulatedModel
 
 
-def _length(messages: Sequence[ChatMessage]) -> int:
-    calls = [call for m in messages if isinstance(m, ChatMessageAssistant) for call in m.tool_calls or []]
-    return sum(len(m.text) for m in messages) + sum(len(json.dumps(call.arguments)) for call in calls)
-
-
-def _usage(read: int, written: int) -> ModelUsage:
-    counts: dict[str, Any] = {
-        "input_tokens": read // CHARACTERS_PER_TOKEN,
-        "output_tokens": max(written // CHARACTERS_PER_TOKEN, 1),
-    }
-    return ModelUsage(**counts, total_tokens=sum(counts.values()))
+async def next_message(
+    messages: Sequence[ChatMessage],
+    tools: Sequence[ToolInfo],
+    config: GenerateConfig,
+    scale: Scale,
+    seed: int,
+    folders: tuple[Path, ...],
+) -> ChatMessageAssistant:
+    """What the stand-in says next, in this process or behind a server."""
+    message = await reply(messages, tools, config, scale, f"{seed}/{config.seed}", folders)
+    message.source = "generate"
+    for number, call in enumerate(message.tool_calls or []):
+        call.id = f"sim-{len(messages)}-{number}-{call.id}"
+    return message

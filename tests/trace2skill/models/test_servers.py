@@ -1,0 +1,103 @@
+"""Each fault at the wire, through Inspect's own `vllm/` provider."""
+
+import time
+
+import pytest
+from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelOutput
+from inspect_ai.tool import Tool, tool
+
+from tests.wire import asked, counts, served
+from trace2skill.errors import ServerError
+from trace2skill.models import servers
+from trace2skill.models.servers import blames_server, generate
+
+BOUNDS = GenerateConfig(attempt_timeout=2, timeout=4)
+SAID = "[SIMULATED] This is no task that the stand-in model knows how to work on."
+
+
+@tool
+def note() -> Tool:
+    async def execute(text: str) -> str:
+        """Note a text.
+
+        Args:
+            text: The text.
+        """
+        return text
+
+    return execute
+
+
+async def ask(address: str, text: str = "Hello.") -> ModelOutput:
+    async with asked(address) as model:
+        return await generate(model, [ChatMessageUser(content=text)], BOUNDS, [note()])
+
+
+@pytest.mark.parametrize("kind", ["429", "429-retry-after", "500", "reset", "hang", "truncated", "empty-choices"])
+async def test_what_passes_is_tried_again(kind: str) -> None:
+    # The first request, and with it perhaps those that the provider's client sends again by itself.
+    with served(f"{kind}@1", "none@2") as address:
+        assert (await ask(address)).completion == SAID
+        counted = counts(address)
+    assert counted[kind] == 1
+    assert counted["sim:requests_total"] == 2
+
+
+async def test_a_slow_answer_is_an_answer() -> None:
+    with served("slow@1") as address:
+        assert (await ask(address)).completion == SAID
+        assert counts(address)["sim:requests_total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("429", "Too many requests"),
+        ("500", "Internal server error"),
+        ("reset", "peer closed connection"),
+        ("hang", "no answer in time (attempt_timeout '2' exceeded.)"),
+        ("truncated", "5 times in a row: it sent JSON that breaks off"),
+        ("empty-choices", "5 times in a row: it sent an answer without choices"),
+        ("unknown-model", "The model `sim-small` does not exist."),
+        ("gone", "All connection attempts failed"),
+    ],
+)
+async def test_what_lasts_ends_with_the_servers_address(kind: str, said: str) -> None:
+    message = [ChatMessageUser(content="Hello.")]
+    with served("none@1", f"{kind}@2") as address:
+        async with asked(address) as model:
+            await generate(model, message, BOUNDS)
+            with pytest.raises(ServerError) as raised:
+                await generate(model, message, BOUNDS)
+    assert str(raised.value).startswith(f"The server {address} failed")
+    assert said in str(raised.value)
+    assert blames_server(str(raised.value))
+
+
+async def test_after_a_call_that_was_given_up_others_do_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "LIFE_SECONDS", 0.2)
+    message = [ChatMessageUser(content="Hello.")]
+    with served("none@1", "hang@2") as address:
+        async with asked(address) as model:
+            await generate(model, message, BOUNDS)
+            with pytest.raises(ServerError, match="attempt_timeout"):
+                await generate(model, message, BOUNDS)
+            start = time.monotonic()
+            for _ in range(3):
+                with pytest.raises(ServerError, match=f"{address} accepts connections and does not answer"):
+                    await generate(model, message, BOUNDS)
+            assert time.monotonic() - start < 2
+
+
+async def test_a_server_that_is_not_there_is_known_before_the_first_call() -> None:
+    with pytest.raises(ServerError, match=r"The server http://127\.0\.0\.2:9/v1 cannot be reached"):
+        await ask("http://127.0.0.2:9/v1")
+
+
+async def test_a_context_that_is_too_short_and_an_answer_that_is_cut_off() -> None:
+    with served(max_model_len=10) as address:
+        refused = await ask(address, "A question of more than ten tokens of four characters each.")
+    assert refused.stop_reason == "model_length"
+    assert refused.completion.startswith("This model's maximum context length is 10 tokens.")
+    with served("length@1") as address:
+        assert (await ask(address)).stop_reason == "max_tokens"
