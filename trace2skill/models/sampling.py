@@ -82,7 +82,7 @@ def _read(name: str) -> Any:
     source = path if path.suffix in (".yaml", ".yml") else _BUNDLED.joinpath(f"{name}.yaml")
     content = yaml.safe_load(source.read_text(encoding="utf-8"))
     if isinstance(content, dict) and _EXTENDS in content:
-        return _merged(_read(content.pop(_EXTENDS)), content)
+        return _merged(_read(str(content.pop(_EXTENDS))), content)
     return content
 
 
