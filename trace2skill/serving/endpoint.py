@@ -125,7 +125,8 @@ class Endpoint:
     def _silent(self, seconds: float) -> ProbeError:
         return ProbeError(
             f"{self.url} took the request and did not answer within {seconds:g} s",
-            "look at the server's log; if it is only slow, give it more time with --timeout",
+            "look at the server's log; if it is only slow, give it more time (--timeout of `doctor`, "
+            "--call-timeout of `serve`)",
         )
 
 

@@ -429,7 +429,7 @@ def test_options_that_make_no_sense_are_usage_errors(
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (("--profile", "gpt"), "no such profile. Name one of gemma-4, qwen3.5"),
+        (("--profile", "gpt"), "no such profile. Name one of gemma-4, gemma-4-26b-a4b"),
         (("--prompts", "nowhere"), "no such folder"),
         (("--analyst-model", "sim/tiny"), "there is no sim/tiny"),
         (("--success", "total ="), "is no expression"),

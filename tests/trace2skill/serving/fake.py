@@ -16,8 +16,8 @@ class Fake(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, faults: set[str]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, faults: set[str], port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.faults = faults
         self.hits = 0.0
         self.queries = 0.0
@@ -44,6 +44,11 @@ def fake_endpoint(*faults: str) -> Iterator[Fake]:
         thread.join()
 
 
+def serve(port: int, *faults: str) -> None:
+    """Serve until this process ends."""
+    Fake(set(faults), port).serve_forever()
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: Fake
 
@@ -59,6 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/v1/models" and "website" not in faults:
             names = [MODEL, "other/model"] if "two" in faults else [MODEL]
             self._send({"data": [{"id": name, "max_model_len": CONTEXT} for name in names]})
+        elif self.path == "/health":
+            self._send("")
         elif self.path == "/metrics" and "unmetered" not in faults:
             counters = {"hits": self.server.hits, "queries": self.server.queries}
             text = "".join(

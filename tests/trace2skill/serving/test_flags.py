@@ -20,7 +20,8 @@ def page_commands() -> list[list[str]]:
     blocks = re.findall(r"^```(?:bash|sh)?\n(.*?)^```", PAGE.read_text(), re.M | re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     commands = [shlex.split(line, comments=True) for line in lines]
-    return [[word for word in command if not re.fullmatch(r"[A-Z_0-9]+=.*", word)] for command in commands if command]
+    named = [[word for word in command if not re.fullmatch(r"[A-Z_0-9]+=.*", word)] for command in commands]
+    return [command for command in named if command]
 
 
 @needs_vllm
