@@ -39,7 +39,7 @@ echo "speaks: $name, weights $weights (SHA-256 of its safetensors, first 16 digi
 
 step "2/6  the server"
 export VLLM_API_KEY=${VLLM_API_KEY:-none} VLLM_BASE_URL=http://127.0.0.1:$port/v1
-trace2skill serve "$profile" --model "$MODEL" --port "$port" --vllm "$VLLM" --log "$work/server.log" >"$work/serve.txt" 2>&1 &
+trace2skill serve "$profile" --model "$MODEL" --port "$port" --vllm "$VLLM" --call-timeout 900 --log "$work/server.log" >"$work/serve.txt" 2>&1 &
 server=$!
 trap 'kill -INT $server 2>/dev/null; wait $server 2>/dev/null || true' EXIT
 until grep -q "^Serving at" "$work/serve.txt"; do
@@ -58,7 +58,7 @@ rollout() { # name, problems, further arguments
     local log=$1 problems=$2
     shift 2
     inspect eval-set evals/math_reasoning.py --model "$model" -T "dataset=$dataset" -T split=all --limit "$problems" --max-tokens 200 --seed 1 \
-        --max-connections 16 "$@" --no-log-realtime --log-dir "$work/$log" --display "$display"
+        --max-connections 16 --retry-attempts 1 --retry-wait 5 "$@" --no-log-realtime --log-dir "$work/$log" --display "$display"
 }
 
 step "3/6  $name solves problems 1 to 12 with skills/math-basic"

@@ -1,9 +1,9 @@
 """Who plays which part, and how it is asked.
 
-Open `cast.py` first (the models of a run), then `asking.py` (what they are given), `sampling.py` (profiles; `serving.py`
-is what they say about servers) and `structured.py` (decode under a schema, validate, repair; `escapes.py` has what models
-do to JSON). `calling.py` is one call and how it ended, `servers.py` what a server does to it. `simulated.py` is the stamp
-of the stand-in.
+Open `cast.py` first (the models of a run), then `asking.py` (what they are given), `sampling.py` (profiles;
+`serving.py` is what they say about servers) and `structured.py` (decode under a schema, validate, repair; `escapes.py`
+has what models do to JSON). `calling.py` is one call and how it ended, `servers.py` what a server does to it.
+`simulated.py` is the stamp of the stand-in.
 """
 
 from trace2skill.models.asking import Asking
