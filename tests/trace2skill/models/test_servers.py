@@ -28,9 +28,9 @@ def note() -> Tool:
     return execute
 
 
-async def ask(address: str, text: str = "Hello.") -> ModelOutput:
+async def ask(address: str, text: str = "Hello.", bounds: GenerateConfig = BOUNDS) -> ModelOutput:
     async with asked(address) as model:
-        return await generate(model, [ChatMessageUser(content=text)], BOUNDS, [note()])
+        return await generate(model, [ChatMessageUser(content=text)], bounds, [note()])
 
 
 @pytest.mark.parametrize("kind", ["429", "429-retry-after", "500", "reset", "hang", "truncated", "empty-choices"])
@@ -45,7 +45,7 @@ async def test_what_passes_is_tried_again(kind: str) -> None:
 
 async def test_a_slow_answer_is_an_answer() -> None:
     with served("slow@1") as address:
-        assert (await ask(address)).completion == SAID
+        assert (await ask(address, bounds=GenerateConfig(attempt_timeout=60, timeout=90))).completion == SAID
         assert counts(address)["sim:requests_total"] == 1
 
 
