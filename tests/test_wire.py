@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from inspect_ai import eval
 from inspect_ai.log import EvalLog, read_eval_log
-from inspect_ai.model import GenerateConfig, Model
+from inspect_ai.model import Model
 
 from evals.math_reasoning import math_reasoning
 from scripts.check_readme_table import README, differences
@@ -23,7 +23,6 @@ from trace2skill.models import servers
 pytestmark = pytest.mark.slow
 
 SKILL = "skills/math-basic"
-BOUNDS = GenerateConfig(attempt_timeout=2)
 LOOP_FAULTS = ("429=0.1", "500=0.05", "reset=0.02", "truncated=0.02", "hang=0.01")
 ONE_HANG = ("hang@30", "none@31")
 """So few requests that at its rate there may be none."""
@@ -31,7 +30,10 @@ ONE_HANG = ("hang@30", "none@31")
 
 def roll_out(model: Model, folder: Path, skill: Path | str = SKILL, split: str = "evolve", retries: int = 3) -> EvalLog:
     task = math_reasoning(dataset="sample", split=split, skill=str(skill))
-    [log] = eval(task, model=model, log_dir=str(folder), display="none", retry_on_error=retries, fail_on_error=False)
+    [log] = eval(
+        task, model=model, log_dir=str(folder), display="none", attempt_timeout=2, retry_on_error=retries,
+        fail_on_error=False,
+    )  # fmt: skip
     return log
 
 
@@ -76,7 +78,7 @@ def whole(address: str, logs: Path, tmp_path_factory: pytest.TempPathFactory) ->
 )
 def test_what_passes_changes_no_rollout(fault: str, logs: Path, tmp_path: Path) -> None:
     [log] = logs.glob("*.eval")
-    with served(fault, late=0.5) as address, evaluated(address, BOUNDS) as model:
+    with served(fault, late=0.5) as address, evaluated(address) as model:
         again = roll_out(model, tmp_path)
         assert counts(address)[fault.partition("=")[0]] > 0
     assert scores(again) == scores(read_eval_log(str(log)))
@@ -84,7 +86,7 @@ def test_what_passes_changes_no_rollout(fault: str, logs: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("fault", ["unknown-model", "gone"])
 def test_what_lasts_is_an_error_of_every_sample(fault: str, tmp_path: Path) -> None:
-    with served(f"{fault}@1") as address, evaluated(address, BOUNDS) as model:
+    with served(f"{fault}@1") as address, evaluated(address) as model:
         log = roll_out(model, tmp_path, retries=0)
     assert all(sample.error and not sample.scores for sample in log.samples or [])
 
@@ -112,7 +114,7 @@ def test_what_passes_changes_no_evolution(fault: str, logs: Path, whole: Path, t
 def test_the_loop_under_faults(logs: Path, whole: Path, address: str, tmp_path: Path) -> None:
     with evaluated(address) as model:
         expected = scores(roll_out(model, tmp_path / "expected", whole, "test"))
-    with served(*LOOP_FAULTS, *ONE_HANG) as faulty, evaluated(faulty, BOUNDS) as model:
+    with served(*LOOP_FAULTS, *ONE_HANG) as faulty, evaluated(faulty) as model:
         roll_out(model, tmp_path / "logs")
         evolution(model, tmp_path / "logs", tmp_path / "run")
         evaluation = roll_out(model, tmp_path / "evaluation", tmp_path / "run", "test")
