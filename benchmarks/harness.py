@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -66,6 +67,8 @@ class Pace(NamedTuple):
     """One side in one round."""
 
     seconds: float
+    busy: float
+    """Seconds of processors, those of the sandboxes included."""
     stall: float
     split: Counter[str]
 
@@ -130,8 +133,9 @@ def main() -> None:
     options = parser.parse_args()
     calls = options.samples * options.turns
     print(f"{options.samples} samples of {options.turns} turns, {multiprocessing.cpu_count()} processors")
+    print(f"{'':8}{'turns per second':^24}{'ms of processor per turn':^26}{'longest stall in ms':^22}")
     print(
-        f"{'latency':>8}{'harness':>10}{'client':>9}{'ratio':>7}{'stall':>9}{'its stall':>11}   turns/s; stalls in ms"
+        f"{'latency':8}{'harness':>9}{'client':>8}{'ratio':>7}{'harness':>14}{'client':>10}{'harness':>14}{'client':>8}"
     )
     for latency in options.latencies:
         with serving(latency, options.turns) as address:
@@ -140,10 +144,14 @@ def main() -> None:
                 (measure_harness(address, options.samples), measure_client(address, options.samples))
                 for _ in range(options.rounds)
             ]
-        ours = calls / statistics.median(one.seconds for one, _ in rounds)
-        bare = calls / statistics.median(other.seconds for _, other in rounds)
-        stalls = [1000 * max(pace.stall for pace in side) for side in zip(*rounds, strict=True)]
-        print(f"{latency * 1000:6.0f}ms{ours:10.1f}{bare:9.1f}{ours / bare:7.2f}{stalls[0]:9.0f}{stalls[1]:11.0f}")
+        sides = list(zip(*rounds, strict=True))
+        ours, bare = (calls / statistics.median(pace.seconds for pace in side) for side in sides)
+        busy = [1000 * statistics.median(pace.busy for pace in side) / calls for side in sides]
+        stall = [1000 * max(pace.stall for pace in side) for side in sides]
+        print(
+            f"{latency * 1000:5.0f} ms{ours:9.1f}{bare:8.1f}{ours / bare:7.2f}"
+            f"{busy[0]:14.0f}{busy[1]:10.0f}{stall[0]:14.0f}{stall[1]:8.0f}"
+        )
         split = sum((one.split for one, _ in rounds), Counter[str]())
         print("         " + ", ".join(f"{part} {count / split.total():.0%}" for part, count in split.most_common()))
 
@@ -218,16 +226,16 @@ def measure_harness(address: str, samples: int) -> Pace:
     )
     model = get_model(f"vllm/{MODEL}", base_url=address, memoize=False)
     with tempfile.TemporaryDirectory() as folder:
-        start = time.monotonic()
+        start, busy = time.monotonic(), processors()
         [log] = eval(
             task, model=model, log_dir=folder, display="none", max_connections=samples, max_samples=samples,
         )  # fmt: skip
-        seconds = time.monotonic() - start
+        seconds, busy = time.monotonic() - start, processors() - busy
         watch.end()
         model.api.close()  # type: ignore[attr-defined]
         if failed := [sample.error for sample in log.samples or [] if sample.error]:
             raise SystemExit(f"A sample failed: {failed[0].message}")
-    return Pace(seconds, watch.stall, watch.split)
+    return Pace(seconds, busy, watch.stall, watch.split)
 
 
 def measure_client(address: str, samples: int) -> Pace:
@@ -242,11 +250,16 @@ def measure_client(address: str, samples: int) -> Pace:
             for number in range(samples):
                 group.start_soon(converse, session, address, number)
 
-    start = time.monotonic()
+    start, busy = time.monotonic(), processors()
     asyncio.run(run())
-    seconds = time.monotonic() - start
+    seconds, busy = time.monotonic() - start, processors() - busy
     watch.end()
-    return Pace(seconds, watch.stall, watch.split)
+    return Pace(seconds, busy, watch.stall, watch.split)
+
+
+def processors() -> float:
+    """Seconds that this process and those it has waited for have kept a processor busy."""
+    return sum(os.times()[:4])
 
 
 async def converse(session: aiohttp.ClientSession, address: str, number: int) -> None:
