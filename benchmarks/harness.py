@@ -6,8 +6,10 @@
 A server of fixed latency asks for one command in each turn, and ends the conversation after so many. Both sides make
 the same calls, all samples at once, and run the same commands in the same bubblewrap sandbox, of which as many run at
 once as there are processors. The harness is what a rollout is: a task of its own with `evals`' agent and a skill,
-Inspect's `vllm/` provider, a scorer and a log. The client keeps its conversations and nothing else. The sides take
-turns in each round, in one process, so that a machine's load moves both; printed are medians over rounds.
+Inspect's `vllm/` provider, a scorer and a log. It goes without Inspect's realtime log, as the engine and the quickstart
+do (`--no-log-realtime`), which writes each event to a database from within the event loop; `--realtime` has it. The
+client keeps its conversations and nothing else. The sides take turns in each round, in one process, so that a machine's
+load moves both; printed are medians over rounds.
 
 A thread beside the event loop looks every few milliseconds at what the loop is doing, which gives the split of its
 time, and asks it for a turn, which gives the longest stall.
@@ -130,6 +132,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=6, help="calls of each sample")
     parser.add_argument("--latencies", type=float, nargs="+", default=[0, 0.05, 0.5], help="seconds")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--realtime", action="store_true", help="with Inspect's realtime log, which is its default")
     options = parser.parse_args()
     calls = options.samples * options.turns
     print(f"{options.samples} samples of {options.turns} turns, {multiprocessing.cpu_count()} processors")
@@ -139,9 +142,9 @@ def main() -> None:
     )
     for latency in options.latencies:
         with serving(latency, options.turns) as address:
-            measure_harness(address, 2)  # imports and caches
+            measure_harness(address, 2, options.realtime)  # imports and caches
             rounds = [
-                (measure_harness(address, options.samples), measure_client(address, options.samples))
+                (measure_harness(address, options.samples, options.realtime), measure_client(address, options.samples))
                 for _ in range(options.rounds)
             ]
         sides = list(zip(*rounds, strict=True))
@@ -199,7 +202,7 @@ def serve(latency: float, turns: int, ready: Connection) -> None:
     asyncio.run(run())
 
 
-def measure_harness(address: str, samples: int) -> Pace:
+def measure_harness(address: str, samples: int, realtime: bool) -> Pace:
     """A rollout."""
     watch = Watch()
 
@@ -229,6 +232,7 @@ def measure_harness(address: str, samples: int) -> Pace:
         start, busy = time.monotonic(), processors()
         [log] = eval(
             task, model=model, log_dir=folder, display="none", max_connections=samples, max_samples=samples,
+            log_realtime=realtime,
         )  # fmt: skip
         seconds, busy = time.monotonic() - start, processors() - busy
         watch.end()
