@@ -11,8 +11,8 @@ do (`--no-log-realtime`), which writes each event to a database from within the 
 client keeps its conversations and nothing else. The sides take turns in each round, in one process, so that a machine's
 load moves both; printed are medians over rounds.
 
-A thread beside the event loop looks every few milliseconds at what the loop is doing, which gives the split of its
-time, and asks it for a turn, which gives the longest stall.
+A timer looks a hundred times a second at what the event loop is doing, which gives the split of its time, and a thread
+asks it for a turn, which gives the longest stall.
 """
 
 import argparse
@@ -21,8 +21,8 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import statistics
-import sys
 import tempfile
 import threading
 import time
@@ -52,7 +52,7 @@ COMMAND = "echo turn {turn} >> notes.txt && wc -l notes.txt"
 PROMPT = "Do in the sandbox whatever you are asked for. " * 20
 QUESTION = "Take notes, please: number {number}."
 USAGE = ModelUsage(input_tokens=1000, output_tokens=50, total_tokens=1050)
-TICK = 0.005
+TICK = 0.01
 
 PARTS = {
     "waiting": ("selectors.py",),
@@ -76,7 +76,7 @@ class Pace(NamedTuple):
 
 
 class Watch:
-    """Looks at an event loop from a thread of its own."""
+    """Looks at the event loop of the main thread: by a timer's signal at what it does, from a thread at its stalls."""
 
     def __init__(self) -> None:
         """Begins when `begin` is called in the loop."""
@@ -88,22 +88,25 @@ class Watch:
     def begin(self) -> None:
         """Watch the running loop; once only."""
         if self._thread is None:
-            arguments = (asyncio.get_running_loop(), threading.get_ident())
-            self._thread = threading.Thread(target=self._look, args=arguments, daemon=True)
+            self._thread = threading.Thread(target=self._ask, args=(asyncio.get_running_loop(),), daemon=True)
             self._thread.start()
+            signal.signal(signal.SIGALRM, self._look)
+            signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
 
     def end(self) -> None:
         """Stop watching."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
         self._over.set()
         if self._thread:
             self._thread.join()
 
-    def _look(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
+    def _look(self, _: int, frame: FrameType | None) -> None:
+        self.split[part_of(frame)] += 1
+
+    def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         answered, asked = threading.Event(), time.monotonic()
         loop.call_soon_threadsafe(answered.set)
         while not self._over.wait(TICK):
-            if frame := sys._current_frames().get(thread):
-                self.split[part_of(frame)] += 1
             if answered.is_set():
                 answered, asked = threading.Event(), time.monotonic()
                 try:
