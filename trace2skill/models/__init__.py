@@ -1,7 +1,8 @@
 """Who plays which part, and how it is asked.
 
-Open `cast.py` first (the models of a run), then `asking.py` (what they are given), `sampling.py` (profiles; `serving.py`
-is what they say about servers) and `structured.py` (decode under a schema, validate, repair). `simulated.py` is the stamp of the stand-in.
+Open `cast.py` first (the models of a run), then `asking.py` (what they are given), `sampling.py` (profiles, with what
+`serving.py` lets them say about servers) and `structured.py` (decode under a schema, validate, repair). `simulated.py`
+is the stamp of the stand-in.
 """
 
 from trace2skill.models.asking import Asking
