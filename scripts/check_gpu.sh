@@ -43,7 +43,7 @@ start() { # LOG COMMAND
 }
 
 counter() { # NAME: the sum of one of the server's counters
-    curl -sf "http://127.0.0.1:$PORT/metrics" | awk -v name="vllm:$1_total" '{ split($1, part, "{") } part[1] == name { sum += $2 } END { print sum + 0 }'
+    curl -sf "http://127.0.0.1:$PORT/metrics" | awk -v name="vllm:$1_total" '{ split($1, part, "{") } part[1] == name { sum += $NF } END { print sum + 0 }'
 }
 
 measured() { # LABEL, then a command: output tokens per second of the server while it runs, and the prefix cache's share
@@ -69,7 +69,7 @@ tasks() { # the four sample tasks, through Inspect's real provider
     done
 }
 
-bench() { # INPUT OUTPUT TOKENIZER: vLLM's own client on a mix of the same lengths
+bench() { # INPUT OUTPUT TOKENIZER: vLLM's own client on a mix of the same lengths; its prompts share no beginning, those of the tasks do
     "$VLLM" bench serve --backend openai-chat --endpoint /v1/chat/completions --base-url "http://127.0.0.1:$PORT" --model "$NAME" \
         --tokenizer "$3" --dataset-name random --random-input-len "$1" --random-output-len "$2" --num-prompts "$PROMPTS" --max-concurrency 64 --seed 1
 }

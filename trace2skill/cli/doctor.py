@@ -41,9 +41,7 @@ def doctor_command(url: str | None, model: str, profile: str | None, images: boo
     if url:
         asked = Asked(
             endpoint=Endpoint(url=address(url), model=model, key=os.environ.get(KEY_VARIABLE), seconds=timeout),
-            abilities=(serving.abilities if serving else Abilities(thinking=True)).model_copy(
-                update={"images": images}
-            ),
+            abilities=(serving.abilities if serving else Abilities()).model_copy(update={"images": images}),
             known=serving is not None,
             context=serving.limits.context.tokens if serving else None,
         )

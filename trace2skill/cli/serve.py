@@ -113,7 +113,8 @@ def _gpus(count: int | None, memory: float | None) -> Gpus:
 
 def _explain(launch: Launch) -> None:
     """Say on standard error what was chosen and why; standard output holds the command alone."""
-    lines = [f"{launch.weights.name} weights on {launch.layout}: {launch.layout.why} ({launch.layout.source})"]
+    what = f"the weights in {launch.folder}" if launch.folder else f"{launch.weights.name} weights"
+    lines = [f"{what} on {launch.layout}: {launch.layout.why} ({launch.layout.source})"]
     if launch.serving.text_only:
         lines.append("images are read" if launch.images else "text only; --images also reads images")
     lines += [f"needs {argument.file} in this folder: {argument.source}" for argument in launch.missing]

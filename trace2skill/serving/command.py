@@ -34,6 +34,8 @@ class Launch:
     """Arguments of vLLM's program."""
     missing: tuple[Argument, ...] = ()
     """Arguments that name a file which is not in the working folder."""
+    folder: Path | None = None
+    """Where the weights lie, if not on the hub."""
     images: bool = False
     """Whether images can be sent to it."""
     host: str = HOST
@@ -119,6 +121,7 @@ def plan_launch(
             *(*words, *shlex.split(layout.flags), *extra),
         ),
         missing=tuple(argument for argument in common if argument.file and not Path(argument.file).is_file()),
+        folder=folder,
         images=images,
         host=host,
         port=port,

@@ -38,6 +38,21 @@ _SCHEMA = ResponseSchema(
     ),
     strict=True,
 )
+_SPARE = 64
+# Tokens of the longest prompt that stay free for its answer, and for the error of counting in words.
+_PREFIX = 3000
+# Words of the common prefix: several blocks, also where one block has a thousand tokens.
+
+_FIT = "serve it with the tool parser that fits the model: `trace2skill serve PROFILE --print` shows it"
+_STRUCTURED = "use a server that decodes under a JSON schema (vLLM does by default)"
+_CACHING = (
+    "serve it with --enable-prefix-caching, a hybrid model such as Qwen3.5 also with --mamba-cache-mode align "
+    "--prefix-match-unit 16; without it runs take longer, and nothing else"
+)
+_PLUGIN = (
+    "--tool-parser-plugin .../qwen2_5_coder_tool_parser.py --tool-call-parser qwen2_5_coder, as "
+    "`trace2skill serve qwen2.5-coder-0.5b-cpu --print` shows"
+)
 _PARSERS = (
     # What a call looks like as text, and the tool parser that reads it.
     ("<function=", "--tool-call-parser qwen3_coder"),
@@ -45,11 +60,9 @@ _PARSERS = (
     ("<tool_call>", "--tool-call-parser hermes"),
     ("[TOOL_CALLS]", "--tool-call-parser mistral"),
     ("<|python_tag|>", "--tool-call-parser llama3_json"),
-    ("```", "--tool-parser-plugin .../qwen2_5_coder_tool_parser.py --tool-call-parser qwen2_5_coder, as "
-     "`trace2skill serve qwen2.5-coder-0.5b-cpu --print` shows"),
-    ('"name"', "--tool-parser-plugin .../qwen2_5_coder_tool_parser.py --tool-call-parser qwen2_5_coder, as "
-     "`trace2skill serve qwen2.5-coder-0.5b-cpu --print` shows"),
-)  # fmt: skip
+    ("```", _PLUGIN),
+    ('"name"', _PLUGIN),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,9 +193,6 @@ async def _book(asked: Asked, wish: str) -> dict[str, object]:
     )
 
 
-_FIT = "serve it with the tool parser that fits the model: `trace2skill serve PROFILE --print` shows it"
-
-
 async def _tool_call(asked: Asked) -> str:
     arguments = await _book(asked, "Call the tool `book` for the red room with 4 seats.")
     return f"book({json.dumps(arguments)})"
@@ -227,10 +237,8 @@ async def _schema(asked: Asked, *, thinking: bool) -> str:
             "the JSON came without a thought: a schema without a reasoning parser switches thinking off",
             "serve it with --reasoning-parser, as `trace2skill serve PROFILE --print` shows",
         )
-    return f"{json.dumps(value)}{', after thinking' if thought else ''}"
-
-
-_STRUCTURED = "use a server that decodes under a JSON schema (vLLM does by default)"
+    told = ", after thinking" if thought else "; no thought was seen" if thinking else ""
+    return f"{json.dumps(value)}{told}"
 
 
 def _thought(output: ModelOutput) -> bool:
@@ -330,13 +338,3 @@ async def _longest(asked: Asked) -> str:
             f"a prompt of about {wanted:,} tokens was cut to {tokens:,}", "the server cuts prompts in silence"
         )
     return f"{tokens:,} of {context:,} tokens"
-
-
-_SPARE = 64
-# Tokens that stay free for the answer, and for the error of counting in words.
-_PREFIX = 3000
-# Words of the common prefix: several blocks also where one block has a thousand tokens.
-_CACHING = (
-    "serve it with --enable-prefix-caching, a hybrid model such as Qwen3.5 also with --mamba-cache-mode align "
-    "--prefix-match-unit 16; without it runs take longer, and nothing else"
-)

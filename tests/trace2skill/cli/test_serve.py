@@ -121,6 +121,15 @@ def test_doctor_asks_an_endpoint(cli: Cli) -> None:
     assert result.output.endswith("Nothing needed failed.\n")
 
 
+def test_doctor_expects_no_thoughts_of_a_model_that_it_does_not_know(cli: Cli) -> None:
+    with fake_endpoint("thoughtless") as server:
+        result = cli("doctor", server.url)
+
+    assert result.exit_code == 0, result.output
+    assert "no thought was seen" in result.output
+    assert "skipped image: say --images" in result.output
+
+
 def test_doctor_fails_with_what_is_needed(cli: Cli) -> None:
     with fake_endpoint("fenced", "uncached") as server:
         result = cli("doctor", server.url)
