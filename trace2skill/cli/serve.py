@@ -1,8 +1,10 @@
 """`trace2skill serve`: a profile's command shown, or run and certified."""
 
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -89,16 +91,10 @@ def serve_command(
     click.echo(launch.shell(program))
     file = log or Path("runs/serve") / f"{port}.log"
     click.echo(f"Waiting for its first answer; it writes to {file}.", err=True)
-    with running(launch, program, file, timeout) as process:
+    with _stoppable(), running(launch, program, file, timeout) as process:
         failed = certify(_asked(launch, call_timeout))
         if not check_only:
-            click.echo(
-                f"\nServing at {launch.url}. In another terminal:\n"
-                f"  export VLLM_BASE_URL={launch.url}\n"
-                f"  inspect eval evals/spreadsheet.py --model vllm/{launch.model} -T dataset=sample\n"
-                "Ctrl-C stops the server."
-            )
-            _hold(process.wait)
+            _hold(launch, process.wait)
     if failed:
         click.echo(f"{failed} needed {'probe' if failed == 1 else 'probes'} failed.", err=True)
         sys.exit(1)
@@ -131,9 +127,27 @@ def _asked(launch: Launch, seconds: float) -> Asked:
     )
 
 
-def _hold(wait: Callable[[], int]) -> None:
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C and a request to end stop the server too, also in a shell's background, where Ctrl-C is ignored."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _hold(launch: Launch, wait: Callable[[], int]) -> None:
     """Wait until the server ends or the user ends it."""
     try:
+        click.echo(
+            f"\nServing at {launch.url}. In another terminal:\n"
+            f"  export VLLM_BASE_URL={launch.url}\n"
+            f"  inspect eval evals/spreadsheet.py --model vllm/{launch.model} -T dataset=sample\n"
+            "Ctrl-C stops the server."
+        )
         code = wait()
     except KeyboardInterrupt:
         click.echo("Stopping the server.", err=True)

@@ -1,6 +1,8 @@
 """`serve` and `doctor` as a user meets them."""
 
 import shlex
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -83,6 +85,22 @@ def test_a_server_that_is_not_as_it_should_be_ends_with_1(cli: Cli, tmp_path: Pa
     assert result.exit_code == 1
     assert "failed  JSON schema, thinking off: no JSON came back" in result.output
     assert result.output.endswith("1 needed probe failed.\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_its_server_when_it_is_asked_to_end_also_in_the_background(
+    tmp_path: Path, port: int, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", "from trace2skill.cli.main import main; main()", "serve", CPU]
+    options = ["--vllm", str(fake_vllm(tmp_path)), "--port", str(port)]
+    shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]  # as a shell starts what runs in its background
+    with subprocess.Popen([*shell, *command, *options], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("Ctrl-C stops" in line for line in process.stdout)
+        process.send_signal(number)
+        assert process.wait(60) == 0
+    with closing(socket()) as again:
+        assert again.connect_ex(("127.0.0.1", port))
 
 
 @pytest.mark.parametrize(
