@@ -39,7 +39,7 @@ echo "speaks: $name, weights $weights (SHA-256 of its safetensors, first 16 digi
 
 step "2/6  the server"
 export VLLM_API_KEY=${VLLM_API_KEY:-none} VLLM_BASE_URL=http://127.0.0.1:$port/v1
-trace2skill serve "$profile" --model "$MODEL" --port "$port" --vllm "$VLLM" --call-timeout 900 --log "$work/server.log" >"$work/serve.txt" 2>&1 &
+trace2skill serve "$profile" --model "$MODEL" --port "$port" --vllm "$VLLM" --call-timeout 900 --log "$work/server.log" -- --max-model-len 4096 >"$work/serve.txt" 2>&1 &
 server=$!
 trap 'kill -INT $server 2>/dev/null; wait $server 2>/dev/null || true' EXIT
 until grep -q "^Serving at" "$work/serve.txt"; do

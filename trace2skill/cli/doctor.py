@@ -23,7 +23,7 @@ _COLOURS = {"ok": "green", "failed": "red", "skipped": "bright_black"}
 
 
 @click.command("doctor")
-@click.argument("url", required=False)
+@click.argument("url", required=False, help="Address of an endpoint.  [default: the machine alone]")
 @click.option("--model", default="", help="Model to ask there.  [default: the only one]")
 @click.option("--profile", help="Profile of the model: what it can do, and how long a prompt must fit.")
 @click.option("--images", is_flag=True, help="Images will be sent: see whether they are read.")

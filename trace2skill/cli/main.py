@@ -12,9 +12,9 @@ import click
 COMMANDS = {
     "compare": "Compare the logs of two or more conditions, sample by sample.",
     "data": "Fetch, check and list benchmark data.",
-    "doctor": "Check this machine, and a server if one is named.",
+    "doctor": "Look at this machine and, if a URL is given, ask the endpoint there what a run depends on.",
     "evolve": "Evolve a skill from the logs of an agent.",
-    "serve": "Serve a model with vLLM by its profile, and certify the endpoint.",
+    "serve": "Serve a model by its PROFILE with vLLM, and certify the endpoint; Ctrl-C stops it.",
     "skill": "Look at skill folders, and draft new ones.",
 }
 """What each command does. Its module of the same name is imported when it is called: Inspect takes seconds to load."""

@@ -19,8 +19,8 @@ from trace2skill.serving.server import check_port, find_vllm, running
 
 
 @click.command("serve")
-@click.argument("profile")
-@click.argument("vllm_arguments", nargs=-1, type=click.UNPROCESSED)
+@click.argument("profile", help="Name of a profile, or a YAML file.")
+@click.argument("vllm_arguments", nargs=-1, type=click.UNPROCESSED, help="Further arguments of vLLM, after --.")
 @click.option("--print", "only_print", is_flag=True, help="Only print the command.")
 @click.option("--check-only", is_flag=True, help="Stop the server as soon as it is certified.")
 @click.option("--gpus", type=click.IntRange(0), help="How many GPUs.  [default: those found]")

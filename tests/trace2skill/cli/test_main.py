@@ -143,7 +143,7 @@ def refused(result: Result, *parts: str) -> None:
     [
         ("", "is empty"),
         ('{"trajectory_id": "a", "edits": [', "is not JSON"),
-        ('{"trajectory_id": "a", "edits": []}\n{"traj', "line 2 is not JSON"),
+        ('{"trajectory_id": "a", "edits": []}\n{"traj', "line 2 cannot be read: it is not JSON"),
         ('["x"]', "a patch must be a JSON object"),
         ('{"a": 1}', 'must have a list "edits"'),
         ('{"trajectory": "a", "edits": [{"id": "a.1"}]}', "not a patch of this project"),
@@ -343,7 +343,7 @@ def test_every_option_and_argument_has_a_help_text() -> None:
         if not (parameter.to_info_dict().get("help") or "").strip()
     ]
 
-    assert len(found) == 9
+    assert len(found) == 11
     assert silent == []
 
 

@@ -99,7 +99,7 @@ def test_another_run_is_refused_by_name(run: Path, field: str) -> None:
 
     with pytest.raises(Trace2SkillError, match=rf"other {CALLED.get(field, field)}.*choose another --output"):
         begin(run, other)
-    assert Record.model_validate_json((run / RUN).read_text()) == RECORD
+    assert read_record(run) == RECORD
 
 
 def test_a_folder_with_other_content_is_refused_and_left_alone(run: Path) -> None:
