@@ -57,27 +57,27 @@ fi
 rollout() { # name, problems, further arguments
     local log=$1 problems=$2
     shift 2
-    inspect eval-set evals/math_reasoning.py --model "$model" -T "dataset=$dataset" -T split=all --limit "$problems" --max-tokens 200 --seed 1 \
+    inspect eval-set evals/math_reasoning.py --model "$model" -T "dataset=$dataset" -T split=all --limit "$problems" --max-tokens 100 --seed 1 \
         --max-connections 16 --retry-attempts 1 --retry-wait 5 "$@" --no-log-realtime --log-dir "$work/$log" --display "$display"
 }
 
-step "3/6  $name solves problems 1 to 12 with skills/math-basic"
-rollout evolve-split 1-12 -T skill=skills/math-basic
+step "3/6  $name solves problems 1 to 8 with skills/math-basic"
+rollout evolve-split 1-8 -T skill=skills/math-basic
 
 step "4/6  it reads its own runs, once for each condition, and merges what it proposes"
 for analysts in success error-llm error combined; do
     # Exit code 3: the run is finished and has left the skill as it was, which is no failure of the harness.
     trace2skill evolve "$work/evolve-split" --skill skills/math-basic --analysts "$analysts" --output "$work/evolution-$analysts" \
-        --profile "$profile" --max-turns 4 --analyst-max-tokens 400 --merger-max-tokens 600 --transcript-tokens 800 --merge-batch 4 --min-support 1 \
+        --profile "$profile" --max-turns 3 --analyst-max-tokens 200 --merger-max-tokens 300 --transcript-tokens 500 --merge-batch 4 --min-support 1 \
         --max-connections 16 --display "$display" || [ $? = 3 ]
 done
 
-step "5/6  it solves problems 13 to 20 without a skill, with the initial and with the evolved one"
-rollout no-skill 13-20
-rollout math-basic 13-20 -T skill=skills/math-basic
-rollout evolved 13-20 -T "skill=$work/evolution-combined"
+step "5/6  it solves problems 9 to 20 without a skill, with the initial and with the evolved one"
+rollout no-skill 9-20
+rollout math-basic 9-20 -T skill=skills/math-basic
+rollout evolved 9-20 -T "skill=$work/evolution-combined"
 
-step "6/6  Did it help?  (8 problems and a model of 135 million parameters cannot tell)"
+step "6/6  Did it help?  (12 problems and a model of 135 million parameters cannot tell)"
 trace2skill compare "$work/no-skill" --vs "$work/math-basic" --vs "$work/evolved"
 echo
 echo "spoke: $name, weights $weights. logs: $runs"
