@@ -126,7 +126,7 @@ class Manifest(BaseModel):
             return ""
         if not self.edits.get("proposed"):
             common = max(self.analyses, key=lambda reason: self.analyses[reason], default="")
-            why = f"; most often ({self.analyses[common]} times): {common[:300]}" if common else ""
+            why = f"; most often ({self.analyses[common]} times): {common[:300].rstrip('. ')}" if common else ""
             return f"none of {sum(self.trajectories.values())} trajectories led to an edit{why}"
         fates = ", ".join(f"{count} {fate}" for fate, count in self.edits.items() if count and fate != "proposed")
         return f"no proposed edit was applied ({fates}); the ledger has the reasons"
