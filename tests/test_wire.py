@@ -153,11 +153,13 @@ def test_a_server_that_fails_for_good(
     assert message.count(address) == 1
     assert "run the same command again" in message
 
-@pytest.mark.slow
     with served(port=port) as address, evaluated(address) as model:
         evolution(model, logs, tmp_path)
     assert kept.items() <= all_finished(tmp_path).items()
     assert results(tmp_path, "math-basic") == results(whole, "math-basic")
+
+
+@pytest.mark.slow
 def test_samples_that_a_server_failed_are_never_quarantined(logs: Path, whole: Path, tmp_path: Path) -> None:
     with served("500@20") as address, evaluated(address) as model:
         with pytest.raises(ServerError, match=f"The server {address} failed: Error code: 500"):
