@@ -95,7 +95,6 @@ def test_what_lasts_is_an_error_of_every_sample(fault: str, tmp_path: Path) -> N
     assert all(sample.error and not sample.scores for sample in log.samples or [])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -136,7 +135,6 @@ def test_the_loop_under_faults(logs: Path, whole: Path, address: str, tmp_path: 
     assert {name for name in mine if mine[name] != theirs[name]} <= {"provenance.json"}  # it names the logs
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [5, 25, 45])
 @pytest.mark.parametrize("fault", ["gone", "hang"])
 def test_a_server_that_fails_for_good(
@@ -159,7 +157,6 @@ def test_a_server_that_fails_for_good(
     assert results(tmp_path, "math-basic") == results(whole, "math-basic")
 
 
-@pytest.mark.slow
 def test_samples_that_a_server_failed_are_never_quarantined(logs: Path, whole: Path, tmp_path: Path) -> None:
     with served("500@20") as address, evaluated(address) as model:
         with pytest.raises(ServerError, match=f"The server {address} failed: Error code: 500"):
