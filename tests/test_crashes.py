@@ -63,7 +63,7 @@ def test_a_full_disk(kib: int, logs: Path, whole: dict[str, bytes], tmp_path: Pa
         subprocess.run(evolution(logs, "math-basic", output), cwd=ROOT, check=True, capture_output=True)
         assert kept.items() <= all_finished(output).items()
         assert results(output, "math-basic") == whole
-    assert "No space left on device" in said
+    assert "No space left on the disk" in said
     assert str(output) in said
 
 
