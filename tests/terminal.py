@@ -2,8 +2,10 @@
 
 import os
 import pty
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 
 def in_terminal(
@@ -27,7 +29,9 @@ def in_terminal(
     variables = {**os.environ, **(environment or {}), "COLUMNS": str(columns), "TERM": "xterm"}
     # What it prints is small enough for the terminal's own buffer only while somebody reads.
     shown = bytearray()
-    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=variables) as program:
+    # A shell that runs the tests in its background has them, and so their children, ignore Ctrl-C.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=variables, preexec_fn=heard) as program:
         os.close(its)
         meanwhile(program)
         while chunk := _read(ours):

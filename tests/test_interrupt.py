@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 from inspect_ai import eval
@@ -16,7 +17,9 @@ SKILL = "skills/math-basic"
 
 def start(logs: Path, output: Path) -> subprocess.Popen[str]:
     command = ["trace2skill", "evolve", str(logs), "--skill", SKILL, "--output", str(output), "--display", "plain"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A shell that runs the tests in its background has them, and so their children, ignore Ctrl-C.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heard)
 
 
 def test_an_interrupted_run_is_not_finished_and_goes_on_when_run_again(tmp_path: Path) -> None:
