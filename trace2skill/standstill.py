@@ -41,11 +41,11 @@ def persevere(tools: Collection[str], max_turns: int | None = None) -> AgentCont
     """
 
     async def go_on(state: AgentState) -> bool:
-        turns = [
-            turn for turn in state.messages if isinstance(turn, ChatMessageAssistant) and turn.source == "generate"
-        ]
+        turns = generated(state.messages)
+        silence = _SILENCES.setdefault(state.output.model, _Silence())
+        silence.called = silence.called or any(turn.tool_calls for turn in turns)
         if standstill(turns) or (max_turns is not None and len(turns) >= max_turns):
-            _SILENCES.setdefault(state.output.model, _Silence()).note(turns, tools)
+            silence.note(turns, tools)
             return False
         return True
 
@@ -81,7 +81,6 @@ class _Silence:
 
     def note(self, turns: Sequence[ChatMessageAssistant], tools: Collection[str]) -> None:
         """Note a run that has ended; the user is told once, because the server is the likely reason."""
-        self.called = self.called or any(turn.tool_calls for turn in turns)
         self.runs += 1
         as_text = next((name for turn in turns if (name := call_as_text(turn.text, tools))), None)
         if self.told or self.called or not (as_text or self.runs >= SILENT_RUNS):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from inspect_ai import Task, eval
+from inspect_ai.agent import AgentState
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalSample, list_eval_logs, read_eval_log, write_eval_log
 from inspect_ai.model import (
@@ -38,7 +39,7 @@ from trace2skill.evolution.folder import Manifest
 from trace2skill.logs.transcript import how_it_ended
 from trace2skill.models.sampling import Settings, load_profile
 from trace2skill.skill.folder import load_skill
-from trace2skill.standstill import call_as_text, standstill
+from trace2skill.standstill import call_as_text, persevere, standstill
 
 OVERFLOW = "This model's maximum context length is 8192 tokens. However, your prompt contains 9000 input tokens"
 
@@ -320,6 +321,24 @@ def test_an_agent_whose_calls_come_as_text_is_ended_and_the_parser_named_once(
     told = [record.message for record in caplog.records if "--tool-call-parser" in record.message]
     assert len(told) == 1
     assert "A call of 'bash' came as text" in told[0]
+
+
+async def test_a_model_that_has_called_tools_is_not_said_to_call_none(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standstill_module, "_SILENCES", {})
+    go_on = persevere(["bash"])
+
+    async def play(*turns: ChatMessageAssistant) -> bool:
+        state = AgentState(messages=list(turns))
+        state.output = ModelOutput(model="m")
+        return bool(await go_on(state))
+
+    with caplog.at_level(logging.WARNING):
+        assert await play(turn("", "ls"))
+        assert not any([await play(turn("a"), turn("b"), turn("c")) for _ in range(5)])
+
+    assert not caplog.records
 
 
 # 7. Costs

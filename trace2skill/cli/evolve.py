@@ -155,7 +155,11 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.option("--analyst-max-tokens", type=click.IntRange(1), help="Tokens of one answer of an analyst.")
 @click.option("--merger-max-tokens", type=click.IntRange(1), help="Tokens of one answer of the merger.")
 @click.option("--temperature", type=click.FloatRange(0), help="Of analysts and merger, instead of the profile's.")
-@click.option("--timeout", type=click.IntRange(1), help="Seconds after which one call is tried again.  [default: 600]")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1),
+    help="Seconds after which one call is tried again.  [default: the profile's, else 600]",
+)
 @click.option(
     "--transcript-tokens",
     type=click.IntRange(100),

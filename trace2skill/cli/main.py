@@ -46,6 +46,9 @@ class _Commands(click.Group):
         def end(number: int, frame: FrameType | None) -> None:
             nonlocal reason
             reason = signal.SIGTERM
+            # A shell has its background jobs ignore Ctrl-C; a request to end is for them, too.
+            if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.raise_signal(signal.SIGINT)
 
         before = signal.signal(signal.SIGTERM, end)

@@ -93,10 +93,10 @@ async def generate_structured(
                 raise
             problems.append("The correction does not fit in the model's context.")
             break
-        cut_off = was_cut_off(reply)
+        parsed, problems = parse(reply.completion, output, check)
+        cut_off = parsed is None and was_cut_off(reply)
         # Half an answer teaches nothing, and would fill the context.
         conversation.append(_in_place_of(reply.message, CUT_OFF) if cut_off else reply.message)
-        parsed, problems = parse(reply.completion, output, check)
         if parsed is not None:
             advice = advise(parsed) if advise and usable is None else []
             if not advice:

@@ -80,6 +80,14 @@ async def test_an_answer_that_was_cut_off_is_not_kept_and_asked_for_once_more() 
     assert all(len(message.text) < 500 for message in conversation)
 
 
+async def test_an_answer_that_is_whole_is_kept_although_its_limit_was_reached() -> None:
+    model = get_model("mockllm/model", custom_outputs=[cut('{"value": 3}')], memoize=False)
+    conversation: list[ChatMessage] = [ChatMessageUser(content="?")]
+
+    assert (await generate_structured(model, conversation, Answer, "answer")).value == 3
+    assert conversation[-1].text == '{"value": 3}'
+
+
 async def test_after_two_cut_offs_no_further_call_is_made() -> None:
     model = get_model("mockllm/model", custom_outputs=[cut('{"value": 1'), cut('{"value": 2')], memoize=False)
 
