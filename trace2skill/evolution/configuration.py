@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from trace2skill.logs.trust import Allowed
 from trace2skill.models.asking import TRANSCRIPT_TOKENS
 from trace2skill.models.cast import Provider
+from trace2skill.models.sampling import Profile, Settings
 from trace2skill.skill.hazards import HazardKind
 
 Analysts = Literal["error", "success", "combined", "error-llm"]
@@ -97,6 +98,16 @@ class EvolveConfig(BaseModel):
         if secret := next((name for name in arguments if _SECRET.search(name)), None):
             raise ValueError(f"'{secret}' would be kept in run.json; put it into the provider's environment variable")
         return arguments
+
+    def settings(self, profile: Profile | None) -> Settings:
+        """How each part is sampled and bounded, with a profile that has been read."""
+        return Settings.of(
+            profile,
+            analyst_max_tokens=self.analyst_max_tokens,
+            merger_max_tokens=self.merger_max_tokens,
+            temperature=self.temperature,
+            timeout=self.timeout,
+        )
 
     @property
     def allowed(self) -> Allowed:

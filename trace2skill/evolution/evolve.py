@@ -26,7 +26,6 @@ from trace2skill.evolution.run import Run
 from trace2skill.files import file_digest, is_full
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import Cast
-from trace2skill.models.sampling import Settings
 
 
 def evolve(
@@ -100,13 +99,7 @@ def _asking(config: EvolveConfig, inputs: Inputs) -> Asking:
     return Asking(
         skill=inputs.skill,
         prompts=inputs.prompts,
-        settings=Settings.of(
-            inputs.profile,
-            analyst_max_tokens=config.analyst_max_tokens,
-            merger_max_tokens=config.merger_max_tokens,
-            temperature=config.temperature,
-            timeout=config.timeout,
-        ),
+        settings=config.settings(inputs.profile),
         transcript_tokens=config.transcript_tokens,
     )
 

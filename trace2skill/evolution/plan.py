@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+from inspect_ai.model import GenerateConfig
 from pydantic import BaseModel, ConfigDict
 
 from trace2skill.analysis.lessons import outline
@@ -27,7 +28,7 @@ TOOL_RESULT_TOKENS = 16 * 1024 // CHARACTERS_PER_TOKEN
 """A tool result at most: Inspect cuts longer ones."""
 
 REPLY_TOKENS = 32_768
-"""A reply at most, where neither the profile nor the logs limit it."""
+"""A reply of a replayed agent at most, where its log does not limit it."""
 
 EDITS_PER_PATCH = 1.5
 EDIT_TOKENS = 120
@@ -38,8 +39,8 @@ ASSUMPTIONS = (
     f"'About': an error analysis takes {TOOL_TURNS} turns of {TURN_TOKENS} tokens, and a patch has {EDITS_PER_PATCH} "
     f"edits of {EDIT_TOKENS}.",
     "'At most': every error analysis takes --max-turns or --analyst-tokens, every call reads all that came before it, "
-    f"every reply has max_tokens of the profile or else of the logs ({REPLY_TOKENS:,} where they name none), and every "
-    "tool result 16 KiB. Repair rounds come on top.",
+    "every reply is as long as --analyst-max-tokens and --merger-max-tokens allow (in a replay: the log's max_tokens, "
+    f"{REPLY_TOKENS:,} where it names none), and every tool result 16 KiB. Repair rounds come on top.",
 )
 """What the figures of a plan are computed from, for people to read beside it."""
 
@@ -89,6 +90,8 @@ def plan(
     if read := inputs.trajectories:
         stages = _analyses(read, inputs, config)
         analysed = sum(stage.samples for stage in stages)
+        if config.reuse_analyses:
+            stages = []
         if config.replays:
             stages.append(_replays(read, inputs, config))
     if config.merger == "model" and analysed + imported:
@@ -144,7 +147,8 @@ def _analysis(stage: str, role: Role, rows: Sequence[Trajectory], inputs: Inputs
     skill, prompts = inputs.skill, inputs.prompts
     most_turns = config.max_turns if agentic else 1
     turns = min(TOOL_TURNS, most_turns)
-    reply = _longest_reply(inputs, config, single=not agentic)
+    settings = config.settings(inputs.profile)
+    reply = _most(settings.analyst if agentic else settings.single)
     fixed = _tokens(prompts.source(role)) + _tokens(skill.skill_md)
     patch_turn = _tokens(prompts.source("patch")) + _tokens(outline(skill))
     read = most = 0
@@ -170,12 +174,9 @@ async def _shown_tokens(row: Trajectory, budget: int) -> int:
     return _tokens(task) + _tokens(render_transcript(sample.messages, budget))
 
 
-def _longest_reply(inputs: Inputs, config: EvolveConfig, *, single: bool) -> int:
+def _most(settings: GenerateConfig) -> int:
     """The most tokens that a reply may have."""
-    settings = [header.model.config for header in inputs.headers] if config.model is None else []
-    if profile := inputs.profile:
-        settings = [profile.thinking if single else profile.instruct]
-    return max((setting.max_tokens or REPLY_TOKENS for setting in settings), default=REPLY_TOKENS)
+    return settings.max_tokens or REPLY_TOKENS
 
 
 def _conversation(opening: int, calls: int, reply: int, *, tools: bool) -> int:
@@ -191,7 +192,7 @@ def _replays(read: Trajectories, inputs: Inputs, config: EvolveConfig) -> Planne
     # A replay begins with the skill and the task, which is no longer than task and transcript together.
     shown = max((anyio.run(_shown_tokens, row, config.transcript_tokens) for row in read.failures), default=0)
     opening = _tokens(inputs.skill.skill_md) + shown
-    reply = _longest_reply(inputs, config, single=False)
+    reply = max((_most(header.model.config) for header in read.headers), default=REPLY_TOKENS)
     return PlannedStage(
         stage="replay",
         samples=runs,
@@ -209,7 +210,7 @@ def _merges(patches: int, inputs: Inputs, config: EvolveConfig) -> PlannedStage:
     fixed = _tokens(inputs.prompts.source("merger")) + sum(
         _tokens(file["numbered"]) for file in numbered_files(inputs.skill, ())
     )
-    reply = _longest_reply(inputs, config, single=True)
+    reply = _most(config.settings(inputs.profile).merger)
     # Merging makes each level's input about half of what came in below.
     edits = sum(patches * EDITS_PER_PATCH / 2**level for level in range(len(levels)))
     return PlannedStage(
