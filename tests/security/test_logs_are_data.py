@@ -21,11 +21,15 @@ from tests.trace2skill.toy import adding, run_adding, scripted, total_is_right, 
 from trace2skill.cli.main import main
 from trace2skill.errors import LogError, Trace2SkillError
 from trace2skill.evolution import EvolveConfig, evolve
+from trace2skill.evolution.disclosure import disclosure
+from trace2skill.evolution.inputs import Inputs, read_logs
 from trace2skill.logs.files import find_logs
 from trace2skill.logs.header import Header, header_of
 from trace2skill.logs.task import recreate_task
 from trace2skill.logs.trust import Allowed, sandboxes_of
 from trace2skill.models.cast import logged_model
+from trace2skill.prompts import Prompts
+from trace2skill.skill.folder import load_skill
 
 
 @dataclass
@@ -118,9 +122,27 @@ class TestEndpoints:
         assert hostile.keys == []
         assert set(own.keys) == {"Bearer sk-of-the-user"}
         told = capsys.readouterr().err
-        assert "From the logs: model openai/gpt-4o, on your own endpoint (temperature=0.5)" in told
+        assert "From the logs: model openai/gpt-4o, on your own endpoint\n" in told
+        assert "temperature" not in told
         assert f"Not taken from the logs: address {hostile.url}, argument base_url of the provider" in told
         assert "setting extra_body, setting extra_headers" in told
+
+    def test_what_a_replay_takes_is_told(self, adding_logs: Path, tmp_path: Path) -> None:
+        log = edited(adding_logs, tmp_path / "logs", points_at("http://127.0.0.1:9/v1"))
+        config = EvolveConfig(replays=1)
+        trajectories = read_logs([log], config)
+        inputs = Inputs(
+            skill=load_skill(write_skill(tmp_path)),
+            prompts=Prompts(),
+            profile=None,
+            trajectories=trajectories,
+            patches=(),
+            patch_files=(),
+        )
+
+        told = disclosure(inputs, config, named=True)
+
+        assert "From the logs: how openai/gpt-4o plays in replays (temperature=0.5)" in told
 
     def test_only_what_says_how_text_is_drawn_is_taken(self, adding_logs: Path, tmp_path: Path, own: Server) -> None:
         logged = header(edited(adding_logs, tmp_path / "logs", points_at("http://127.0.0.1:9/v1"))).model

@@ -10,6 +10,9 @@ from trace2skill.logs.trust import SANDBOX
 from trace2skill.models.cast import SAMPLING
 from trace2skill.text import printable
 
+_BOUNDS = {"attempt_timeout", "timeout"}
+"""Settings that every part has of its own, and that lead nowhere."""
+
 
 def disclosure(inputs: Inputs, config: EvolveConfig, named: bool) -> list[str]:
     """What is taken from the logs, and what they say that is not taken, a line each.
@@ -22,8 +25,10 @@ def disclosure(inputs: Inputs, config: EvolveConfig, named: bool) -> list[str]:
     lines: dict[str, None] = {}
     for header in inputs.headers:
         if not named:
+            lines[f"From the logs: model {header.model.model}, on your own endpoint"] = None
+        if config.replays:
             settings = header.model.config.model_dump(include=set(SAMPLING), exclude_none=True)
-            lines[f"From the logs: model {header.model.model}, on your own endpoint{_listed(settings)}"] = None
+            lines[f"From the logs: how {header.model.model} plays in replays{_listed(settings)}"] = None
         if config.analysts != "success":
             taken = {name: value for name, value in header.arguments.items() if name != SANDBOX}
             lines[f"From the logs: task {header.registered}{_listed({**taken, **config.task_args})}"] = None
@@ -37,7 +42,7 @@ def _left(header: Header) -> Iterator[str]:
     if header.model.base_url:
         yield f"address {header.model.base_url}"
     yield from (f"argument {name} of the provider" for name in sorted(header.model.args))
-    dropped = header.model.config.model_dump(exclude=set(SAMPLING), exclude_none=True)
+    dropped = header.model.config.model_dump(exclude={*SAMPLING, *_BOUNDS}, exclude_none=True)
     yield from (f"setting {name}" for name in sorted(dropped))
     yield from (f"role {role} ({models[0].model})" for role, models in sorted(header.roles.items()))
     if sandbox := header.arguments.get(SANDBOX):

@@ -33,7 +33,8 @@ SAMPLING = frozenset(
         "verbosity",
     }
 )
-"""Settings of generation that are taken from a log: those that say how text is drawn, and nothing else."""
+"""Settings of generation that are taken from a log where its agent plays again, in replays and in a selection: those
+that say how text is drawn, and nothing else. Analysts and mergers take none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,16 +5,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from inspect_ai.log import read_eval_log, write_eval_log
 
+from tests.trace2skill.cli.conftest import Cli
 from tests.trace2skill.toy import run_adding, write_skill
 from trace2skill.cli.evolve import print_manifest
 from trace2skill.cli.main import COMMANDS, main
@@ -23,19 +24,6 @@ from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.folder import Manifest, Record
 from trace2skill.logs.files import find_logs
 from trace2skill.skill.folder import load_skill
-
-Cli = Callable[..., Result]
-
-
-@pytest.fixture
-def cli() -> Cli:
-    def call(*arguments: object) -> Result:
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        assert "Traceback" not in result.output
-        return result
-
-    return call
 
 
 @pytest.fixture

@@ -4,18 +4,15 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from socket import socket
 
 import pytest
-from click.testing import CliRunner, Result
 
+from tests.trace2skill.cli.conftest import Cli
 from tests.trace2skill.serving.fake import fake_endpoint
-from trace2skill.cli.main import main
 
-Cli = Callable[..., Result]
 CPU = "smollm2-135m-cpu"
 
 # Stands in for vLLM's program: the tests' fake endpoint, under the name and at the port that the command line gives.
@@ -29,17 +26,9 @@ fake.serve(int(words[words.index("--port") + 1]), *FAULTS)
 """
 
 
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> Result:
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-        assert "Traceback" not in result.output
-        return result
-
-    return call
 
 
 @pytest.fixture
