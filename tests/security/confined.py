@@ -1,5 +1,6 @@
 """The command line in processes with a limit on memory, forked from one that has imported everything."""
 
+import importlib
 import json
 import os
 import resource
@@ -97,8 +98,10 @@ def _command(arguments: list[str], memory: int, seconds: int, output: int) -> No
 
 
 def _serve() -> None:
-    import trace2skill.cli.main  # noqa: F401  # once, for all commands
+    from trace2skill.cli.main import COMMANDS
 
+    for name in COMMANDS:  # once, for all that are run
+        importlib.import_module(f"trace2skill.cli.{name}")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for line in sys.stdin:
         arguments, memory, seconds = json.loads(line)
