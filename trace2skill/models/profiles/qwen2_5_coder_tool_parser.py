@@ -9,6 +9,7 @@ string) under `arguments` or `parameters`. It may stand in a code fence without 
 Everything else stays text: code fences of other languages, other names, broken JSON.
 """
 
+import importlib.util
 import json
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -122,23 +123,31 @@ def _call(value: Any, tools: Collection[str]) -> Call | None:
     return Call(name, json.dumps(arguments, ensure_ascii=False))
 
 
-try:
-    from vllm.entrypoints.generate.base.protocol import (
-        DeltaFunctionCall,
-        DeltaMessage,
-        DeltaToolCall,
-        ExtractedToolCallInformation,
-        FunctionCall,
-        ToolCall,
-    )
-    from vllm.renderers.chat_utils import make_tool_call_id
+if importlib.util.find_spec("vllm"):  # without vLLM there is nobody to register with; reading text works all the same
+    try:
+        from vllm.entrypoints.generate.base.protocol import (
+            DeltaFunctionCall,
+            DeltaMessage,
+            DeltaToolCall,
+            ExtractedToolCallInformation,
+            FunctionCall,
+            ToolCall,
+        )
+        from vllm.renderers.chat_utils import make_tool_call_id
+    except ImportError:  # where vLLM 0.26 has them
+        from vllm.entrypoints.chat_utils import make_tool_call_id
+        from vllm.entrypoints.openai.engine.protocol import (
+            DeltaFunctionCall,
+            DeltaMessage,
+            DeltaToolCall,
+            ExtractedToolCallInformation,
+            FunctionCall,
+            ToolCall,
+        )
     from vllm.tool_parsers import ToolParser, ToolParserManager
-except ImportError:  # without vLLM there is nobody to register with; the reading of text works all the same
-    pass
-else:
 
     class Qwen25CoderToolParser(ToolParser):
-        """What vLLM calls; written for the interface of vLLM 0.32."""
+        """What vLLM calls; written for the interface of vLLM 0.26 and 0.32."""
 
         engine_based_streaming = True
         """vLLM calls `finish_streaming` when the text has ended."""
