@@ -1,22 +1,24 @@
 #!/usr/bin/env bash
-# Ten minutes on a machine with a GPU: what no CPU can show. Writes its records to runs/check-gpu and prints what it found.
+# A few minutes on a machine with a GPU: what no CPU can show. Writes its records to OUT (runs/check-gpu) and prints what it found.
 #
 #     MODEL=FOLDER bash scripts/check_gpu.sh [PROFILE]
 #
-# MODEL is a folder with the weights of a small model (default: SmolLM2-135M-Instruct, from the hub). PROFILE (default qwen3.5-35b-a3b)
-# is served with dummy weights, as `trace2skill serve` would on these GPUs; DUMMY may name a folder with its configuration and tokenizer.
-# It was written without a GPU and never run on one.
+# MODEL is a small model with real weights (default: Qwen2.5-Coder-0.5B-Instruct, from the hub). PROFILE (default qwen3.5-35b-a3b) is served
+# with dummy weights, as `trace2skill serve` would on these GPUs; DUMMY may name a folder with its configuration and a tokenizer, for
+# machines without a hub, and OPTIONS what vLLM is told beside. docs/gpu.md says what was seen.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-MODEL=${MODEL:-HuggingFaceTB/SmolLM2-135M-Instruct}
+MODEL=${MODEL:-Qwen/Qwen2.5-Coder-0.5B-Instruct}
 PROFILE=${1:-qwen3.5-35b-a3b}
 VLLM=${VLLM:-vllm}
+PYTHON=${PYTHON:-python3}
 PORT=${PORT:-8000}
 OUT=${OUT:-runs/check-gpu}
+EPOCHS=${EPOCHS:-8}
+AT_ONCE=${AT_ONCE:-128}
 NAME=check/tiny
-PROMPTS=${PROMPTS:-64}
-export VLLM_BASE_URL="http://127.0.0.1:$PORT/v1" VLLM_NO_USAGE_STATS=1
+export VLLM_BASE_URL="http://127.0.0.1:$PORT/v1" VLLM_API_KEY=${VLLM_API_KEY:-none} VLLM_NO_USAGE_STATS=1
 mkdir -p "$OUT"
 
 server=
@@ -29,94 +31,98 @@ stop() {
 trap stop EXIT INT TERM
 
 start() { # LOG COMMAND
-    local log=$1
+    local log=$1 begin
+    begin=$(date +%s)
     setsid bash -c "exec env $2" >"$log" 2>&1 &
     server=$!
     for _ in $(seq 300); do
-        curl -sf "http://127.0.0.1:$PORT/health" >/dev/null && return 0
+        if curl -sf "http://127.0.0.1:$PORT/health" >/dev/null; then
+            echo "the server answers after $(($(date +%s) - begin)) s"
+            return 0
+        fi
         kill -0 "$server" 2>/dev/null || break
         sleep 1
     done
     echo "The server did not answer; the end of $log:" >&2
     tail -20 "$log" >&2
-    exit 1
+    return 1
 }
 
 counter() { # NAME: the sum of one of the server's counters
     curl -sf "http://127.0.0.1:$PORT/metrics" | awk -v name="vllm:$1_total" '{ split($1, part, "{") } part[1] == name { sum += $NF } END { print sum + 0 }'
 }
 
-measured() { # LABEL, then a command: output tokens per second of the server while it runs, and the prefix cache's share
-    local label=$1 tokens hits queries begin
-    shift
-    tokens=$(counter generation_tokens) hits=$(counter prefix_cache_hits) queries=$(counter prefix_cache_queries) begin=$(date +%s.%N)
-    "$@" >"$OUT/$label.txt" 2>&1 || { tail -20 "$OUT/$label.txt" >&2; exit 1; }
-    python3 - "$label" "$begin" "$(date +%s.%N)" "$tokens" "$(counter generation_tokens)" "$hits" "$(counter prefix_cache_hits)" "$queries" "$(counter prefix_cache_queries)" <<'PY' | tee -a "$OUT/rates.txt"
-import sys
-label, *numbers = sys.argv[1:]
-begin, end, tokens, tokens_after, hits, hits_after, queries, queries_after = map(float, numbers)
-asked = queries_after - queries
-print(f"{label}: {(tokens_after - tokens) / (end - begin):.1f} output tokens/s, prefix hits {(hits_after - hits) / asked if asked else 0:.1%}")
-PY
-}
-
-tasks() { # the four sample tasks, through Inspect's real provider
+tasks() { # LABEL: the sample tasks, through Inspect's own provider
     local task
-    for task in spreadsheet wikitq visionqa math_reasoning; do
-        [ "$task" = visionqa ] && [ "${IMAGES:-0}" = 0 ] && { echo "visionqa left out: IMAGES=1 plays it"; continue; }
-        inspect eval "evals/$task.py" --model "vllm/$NAME" -T dataset=sample -T split=all --limit 16 --max-tokens 256 --message-limit 8 \
-            --seed 1 --max-connections 64 --display plain --log-dir "$OUT/logs"
+    for task in spreadsheet wikitq math_reasoning ${IMAGES:+visionqa}; do
+        inspect eval "evals/$task.py" --model "vllm/$NAME" -T dataset=sample -T split=all --limit 16 --epochs "$EPOCHS" --max-tokens 256 --message-limit 8 \
+            --seed 1 --max-connections "$AT_ONCE" --display plain --no-log-realtime --log-dir "$OUT/logs-$1" >"$OUT/$1-$task.txt" 2>&1 || tail -5 "$OUT/$1-$task.txt" >&2
     done
 }
 
-bench() { # INPUT OUTPUT TOKENIZER: vLLM's own client on a mix of the same lengths; its prompts share no beginning, those of the tasks do
-    "$VLLM" bench serve --backend openai-chat --endpoint /v1/chat/completions --base-url "http://127.0.0.1:$PORT" --model "$NAME" \
-        --tokenizer "$3" --dataset-name random --random-input-len "$1" --random-output-len "$2" --num-prompts "$PROMPTS" --max-concurrency 64 --seed 1
-}
-
-lengths() { # mean prompt and answer of a call in the logs just written
-    python3 - "$OUT/logs" <<'PY'
+rates() { # LABEL: for each task and all, calls, mean lengths and output tokens per second from the first call's start to the last one's end
+    $PYTHON - "$OUT/logs-$1" "$1" <<'PY'
 import sys
 from inspect_ai.log import list_eval_logs, read_eval_log
-calls = prompt = answer = 0
+calls = prompt = answer = failed = 0
+seconds = 0.0
 for info in list_eval_logs(sys.argv[1]):
-    for sample in read_eval_log(info).samples or []:
+    log = read_eval_log(info)
+    spans, tokens = [], 0
+    for sample in log.samples or []:
+        failed += sample.error is not None
         for event in sample.events:
-            if event.event == "model" and event.output.usage:
+            if event.event == "model" and event.output.usage and event.completed:
                 usage = event.output.usage
-                calls += 1
+                calls, tokens = calls + 1, tokens + usage.output_tokens
                 prompt += usage.input_tokens + (usage.input_tokens_cache_read or 0)
-                answer += usage.output_tokens
-print(max(prompt // max(calls, 1), 1), max(answer // max(calls, 1), 1))
+                spans.append((event.timestamp, event.completed))
+    if spans:
+        span = (max(end for _, end in spans) - min(begin for begin, _ in spans)).total_seconds()
+        seconds, answer = seconds + span, answer + tokens
+        print(f"  {log.eval.task}: {len(log.samples)} runs, {len(spans)} calls, {tokens / span:.0f} output tokens/s over {span:.1f} s", file=sys.stderr)
+print(f"  {failed} samples ended in errors", file=sys.stderr)
+print(calls, max(prompt // max(calls, 1), 1), max(answer // max(calls, 1), 1), f"{answer / max(seconds, 1e-9):.0f}")
 PY
 }
 
-compared() { # LABEL TOKENIZER: the harness, then vLLM's benchmark on the same mix, and their ratio
-    rm -rf "$OUT/logs"
-    measured "$1-harness" tasks
-    read -r input output < <(lengths)
-    echo "$1: mean call of $input tokens in, $output out"
-    measured "$1-bench" bench "$input" "$output" "$2"
+bench() { # LABEL INPUT OUTPUT TOKENIZER: vLLM's own client on a mix of the same lengths; its prompts share no beginning, those of the tasks do
+    "$VLLM" bench serve --backend openai-chat --endpoint /v1/chat/completions --base-url "http://127.0.0.1:$PORT" --model "$NAME" --tokenizer "$4" \
+        --dataset-name random --random-input-len "$2" --random-output-len "$3" --num-prompts $((AT_ONCE * 4)) --max-concurrency "$AT_ONCE" --seed 1 >"$OUT/$1-bench.txt" 2>&1 ||
+        tail -20 "$OUT/$1-bench.txt" >&2
+    sed -n 's/^Output token throughput.*: *\([0-9.]*\)$/\1/p' "$OUT/$1-bench.txt"
 }
 
-rm -f "$OUT/rates.txt"
+compared() { # LABEL TOKENIZER: the harness, then vLLM's benchmark on calls of the same lengths, and their ratio
+    local hits queries calls input output harness client
+    rm -rf "$OUT/logs-$1"
+    hits=$(counter prefix_cache_hits) queries=$(counter prefix_cache_queries)
+    tasks "$1"
+    awk -v a="$hits" -v b="$(counter prefix_cache_hits)" -v c="$queries" -v d="$(counter prefix_cache_queries)" \
+        'BEGIN { printf "  of %d prompt tokens %.1f%% came from the prefix cache\n", d - c, (d > c ? 100 * (b - a) / (d - c) : 0) }'
+    read -r calls input output harness < <(rates "$1")
+    client=$(bench "$1" "$input" "$output" "$2")
+    awk -v calls="$calls" -v input="$input" -v output="$output" -v harness="$harness" -v client="${client:-0}" -v at="$AT_ONCE" 'BEGIN {
+        printf "  %d calls of %d tokens in and %d out on average, %d at once: harness %d, vllm bench serve %d output tokens/s", calls, input, output, at, harness, client
+        if (client) printf ", ratio %.2f", harness / client
+        print "" }'
+}
+
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv
 
-echo "== the tiny model, real weights"
-start "$OUT/tiny.log" "$VLLM serve $MODEL --served-model-name $NAME --host 127.0.0.1 --port $PORT --enable-prefix-caching \
-    --enable-prompt-tokens-details --enable-auto-tool-choice --tool-call-parser hermes"
+echo "== a small model, real weights"
+start "$OUT/tiny.log" "$VLLM serve $MODEL --served-model-name $NAME --host 127.0.0.1 --port $PORT --max-model-len 16384 --enable-prefix-caching \
+    --enable-prompt-tokens-details --enable-auto-tool-choice --tool-parser-plugin $PWD/trace2skill/models/profiles/qwen2_5_coder_tool_parser.py \
+    --tool-call-parser qwen2_5_coder ${OPTIONS:-}"
 trace2skill doctor "$VLLM_BASE_URL" || true
 compared tiny "$MODEL"
 stop
 
 echo "== $PROFILE, dummy weights: speed only, what it writes is noise"
-command=$(trace2skill serve "$PROFILE" --vllm "$VLLM" --port "$PORT" --print -- --load-format dummy --max-model-len 16384)
+command=$(trace2skill serve "$PROFILE" --vllm "$VLLM" --port "$PORT" --print -- --load-format dummy --max-model-len 16384 ${OPTIONS:-} | grep -v '^#')
 NAME=$(sed 's/.*--served-model-name \([^ ]*\).*/\1/' <<<"$command")
-[ -z "${DUMMY:-}" ] || command=${command/serve $NAME --revision main/serve $DUMMY}
+[ -z "${DUMMY:-}" ] || command=$(sed "s#serve $NAME \(--revision [^ ]* \)\?#serve $DUMMY #" <<<"$command")
+echo "$command"
 start "$OUT/dummy.log" "$command"
 compared dummy "${DUMMY:-$NAME}"
 stop
-
-awk '{ sub(":", "", $1); split($1, part, "-"); rate[part[1], part[2]] = $2 } END {
-    for (model in rate) { split(model, part, SUBSEP); if (part[2] == "harness" && rate[part[1], "bench"])
-        printf "%s: harness / vllm bench serve = %.2f\n", part[1], rate[model] / rate[part[1], "bench"] } }' "$OUT/rates.txt"

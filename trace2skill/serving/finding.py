@@ -28,8 +28,8 @@ class Finding:
 
 
 class ProbeError(Exception):
-    """A check cannot be passed; the arguments are what was seen and what to do about it."""
+    """A check cannot be passed: what was seen, what to do about it, and whether a run survives it all the same."""
 
-    def __init__(self, said: str, fix: str = "") -> None:
+    def __init__(self, said: str, fix: str = "", *, survivable: bool = False) -> None:
         super().__init__(said, fix)
-        self.said, self.fix = said, fix
+        self.said, self.fix, self.survivable = said, fix, survivable

@@ -43,6 +43,9 @@ _SPARE = 64
 _PREFIX = 3000
 # Words of the common prefix: several blocks, also where one block has a thousand tokens.
 
+_DRIFT = 40
+# Characters that two draws share by obeying their seed, and not by chance.
+
 _FIT = "serve it with the tool parser that fits the model: `trace2skill serve PROFILE --print` shows it"
 _STRUCTURED = "use a server that decodes under a JSON schema (vLLM does by default)"
 _CACHING = (
@@ -104,7 +107,8 @@ async def probe(asked: Asked) -> AsyncIterator[Finding]:
         try:
             yield Finding(name=name, state="ok", said=await check(asked))
         except ProbeError as error:
-            yield Finding(name=name, state="failed", said=error.said, fix=error.fix, needed=needed)
+            fatal = needed and not error.survivable
+            yield Finding(name=name, state="failed", said=error.said, fix=error.fix, needed=fatal)
 
 
 def _probes(asked: Asked) -> list[tuple[str, Probe, bool, str]]:
@@ -253,9 +257,24 @@ async def _drawn(asked: Asked, seed: int = 1) -> str:
 
 async def _seed_alone(asked: Asked) -> str:
     first, second, other = await _drawn(asked), await _drawn(asked), await _drawn(asked, seed=2)
+    shared = _shared(first, second)
+    if first != second and shared >= _DRIFT and shared > _shared(first, other):
+        raise ProbeError(
+            f"one seed, two answers that part after {shared} characters: ...{shown(first[shared - 20 :])} / "
+            f"...{shown(second[shared - 20 :])}",
+            "the server obeys `seed`, but its arithmetic differs from call to call, as is usual on a GPU; with vLLM, "
+            "VLLM_BATCH_INVARIANT=1 is slower and repeats",
+            survivable=True,
+        )
     if first != second:
         raise ProbeError(f"one seed, two answers: {shown(first)} / {shown(second)}", "the server ignores `seed`")
     return "twice the same answer" if other == first else "twice the same answer, another one for another seed"
+
+
+def _shared(one: str, other: str) -> int:
+    """Length of the common beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
 async def _seed_among(asked: Asked) -> str:

@@ -126,6 +126,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _draw(self, seed: int) -> str:
         if "unseeded" in self.server.faults:
             return f"{time.monotonic_ns()}"
+        if "drifting" in self.server.faults:
+            return f"{seed}, which is said at length before the first digit that differs: {time.monotonic_ns()}"
         # Four draws are made alone; whatever comes after them is one of the nine.
         self.server.draws += 1
         return f"{seed}{' among others' if self.server.draws > 4 and 'batched' in self.server.faults else ''}"
