@@ -10,11 +10,12 @@ import click
 import yaml
 from pydantic import ValidationError
 
+from trace2skill.baselines import work_of
 from trace2skill.cli.printing import command, say, show, show_line
 from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.errors import PatchError
 from trace2skill.evolution.candidates import Selection, check_selectable, evolve_seeds, select_candidate
-from trace2skill.evolution.configuration import Analysts, EvolveConfig, Merger
+from trace2skill.evolution.configuration import Analysts, EvolveConfig, Merger, Method
 from trace2skill.evolution.evolve import evolve
 from trace2skill.evolution.folder import LEDGER, MANIFEST, Manifest
 from trace2skill.evolution.plan import ASSUMPTIONS, PlannedStage, plan, plan_table
@@ -83,6 +84,13 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 )
 @click.option("--skill", required=True, type=click.Path(path_type=Path), help="Skill to start from; it is not changed.")
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder; run again to resume.")
+@click.option(
+    "--method",
+    type=click.Choice(get_args(Method)),
+    default=DEFAULTS.method,
+    show_default=True,
+    help="How trajectories become a skill: all at once, or a baseline.",
+)
 @click.option(
     "--analysts",
     type=click.Choice(get_args(Analysts)),
@@ -215,7 +223,7 @@ def evolve_command(
     Exit codes: 0 a skill was evolved; 1 an error; 2 wrong usage; 3 the run is finished and left the skill unchanged,
     for the reason that it prints; 130, 143 interrupted.
     """
-    running = {name: settings.pop(name) for name in ("display", "max_connections")}
+    running: dict[str, Any] = {name: settings.pop(name) for name in ("display", "max_connections")}
     try:
         config = EvolveConfig(**settings)
     except ValidationError as error:
@@ -225,13 +233,16 @@ def evolve_command(
         return
     if output is None:
         raise click.UsageError("Missing option '--output'.")
+    work = work_of(config.method)
     if not seeds and not select:
-        manifest = evolve(logs, skill, output, config, patches=patches, **running)
+        manifest = evolve(logs, skill, output, config, work=work, patches=patches, **running)
         print_manifest(manifest, output)
         sys.exit(UNCHANGED if manifest.unchanged else 0)
     if select:
         check_selectable(logs, config)
-    manifests = evolve_seeds(logs, skill, output, config, seeds or (config.seed,), patches=patches, **running)
+    manifests = evolve_seeds(
+        logs, skill, output, config, seeds or (config.seed,), work=work, patches=patches, **running
+    )
     for name, manifest in manifests.items():
         print_manifest(manifest, output / name)
     if all(manifest.unchanged for manifest in manifests.values()):

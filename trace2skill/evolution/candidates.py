@@ -18,7 +18,7 @@ from trace2skill.data.places import resolve_path
 from trace2skill.edits.provenance import FILE as PROVENANCE
 from trace2skill.errors import LogError, SkillError, Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
-from trace2skill.evolution.evolve import evolve
+from trace2skill.evolution.evolve import Work, evolve
 from trace2skill.evolution.folder import Manifest, begin
 from trace2skill.evolution.inputs import check_one_model, check_roles, read_logs, task_roles
 from trace2skill.evolution.stages import file_of, run_stage
@@ -96,6 +96,7 @@ def evolve_seeds(
     config: EvolveConfig,
     seeds: Sequence[int],
     *,
+    work: Work | None = None,
     patches: Sequence[str | Path] = (),
     display: DisplayType | None = None,
     max_connections: int | None = None,
@@ -117,6 +118,7 @@ def evolve_seeds(
             skill,
             Path(output) / f"seed-{seed}",
             config.model_copy(update={"seed": seed}),
+            work=work,
             patches=patches,
             display=display,
             max_connections=max_connections,

@@ -16,6 +16,9 @@ Analysts = Literal["error", "success", "combined", "error-llm"]
 """Condition: which pools of trajectories are analysed (paper, section 4.1); in the ablation `error-llm`, failures are
 analysed in a single call, without tools and without the gate."""
 
+Method = Literal["parallel"]
+"""How trajectories become a skill, or a bank: the parallel method, or a baseline of `trace2skill.baselines`."""
+
 Merger = Literal["model", "lexical"]
 """Who merges: the model, or text similarity alone (a control that needs no model)."""
 
@@ -28,6 +31,8 @@ class EvolveConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    method: Method = "parallel"
+    """How trajectories become a skill, or a bank."""
     analysts: Analysts = "combined"
     """Which trajectories are analysed."""
     merger: Merger = "model"

@@ -1,6 +1,6 @@
 """Evolution: trajectories -> analyses -> patches -> one consolidated patch -> the evolved skill. Orchestration only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +27,9 @@ from trace2skill.files import file_digest, is_full
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import Cast
 
+Work = Callable[[Run, Inputs, Record], Manifest]
+"""What a method does in a run that has been checked, claimed and recorded: it writes the run's results."""
+
 
 def evolve(
     logs: Sequence[str | Path],
@@ -34,6 +37,7 @@ def evolve(
     output: str | Path,
     config: EvolveConfig | None = None,
     *,
+    work: Work | None = None,
     patches: Sequence[str | Path] = (),
     model: Model | None = None,
     display: DisplayType | None = None,
@@ -49,6 +53,7 @@ def evolve(
         skill: The skill to start from; it is not changed.
         output: Run folder.
         config: Settings; the defaults are the paper's.
+        work: What the method does; by default the parallel one. `trace2skill.baselines` has the others.
         patches: Patch files to consolidate, beside what the analysts propose.
         model: Model that plays every part, instead of the one that `config` or the logs name, with settings of its own:
             seed and profile of `config` do not reach it.
@@ -88,7 +93,7 @@ def evolve(
             simulated=bool(simulated(record)),
         )
         try:
-            return _run(run, inputs, record)
+            return (work or parallel)(run, inputs, record)
         except (OSError, Trace2SkillError) as error:
             if is_full(error):
                 raise DiskFullError(folder) from error
@@ -104,8 +109,8 @@ def _asking(config: EvolveConfig, inputs: Inputs) -> Asking:
     )
 
 
-def _run(run: Run, inputs: Inputs, record: Record) -> Manifest:
-    """The run itself: analyse, consolidate, assemble, write."""
+def parallel(run: Run, inputs: Inputs, record: Record) -> Manifest:
+    """The parallel method: analyse, consolidate, assemble, write."""
     folder, config = run.folder, run.config
     analyses, verdicts = analyse(run, inputs.trajectories) if inputs.trajectories else ([], Verdicts(clean_runs={}))
     proposals = collect(
