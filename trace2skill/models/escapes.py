@@ -8,13 +8,25 @@ finds the second kind in text that is decoded already, as arguments of tool call
 
 import json
 import re
+from functools import partial
 from typing import Any
 
 __all__ = ["decode", "restore", "restored"]
 
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_DRIVE = re.compile(r"(?<![A-Za-z])[C-Z]:\\(?!\\)[^\s\"*?<>|]*")
+_BACK = r"\\(?!\\|u[0-9a-fA-F]{4})"
+_DRIVE = re.compile(rf"(?<![A-Za-z])[C-Z]:{_BACK}[^\s\"*?<>|]*")
+# Paths without a drive: of a host, from here or above, from a variable, and of files with a usual extension.
+_ROOTED = re.compile(
+    rf"(?<![\\\w.%~])(?:\\\\(?=\w)|\.{{1,2}}{_BACK}|~{_BACK}|%\w+%{_BACK})(?:[\w.%~-]+{_BACK})*[\w.%~-]+"
+)
+_RELATIVE = re.compile(
+    rf"(?<![\\\w.])(?:[\w.-]{{2,80}}{_BACK})+[\w.-]{{1,80}}\.(?:xls[xmb]?|[ct]sv|txt|jsonl?|py|md|pdf|png|jpe?g|docx?|html?|xml|"
+    r"ya?ml|log|parquet|ini|cfg|exe|bat|ps1|zip)\b"
+)
+_RAW = re.compile(r"(?<![A-Za-z0-9])[rR]'[^'\n]*'|(?<![A-Za-z0-9])[rR]\\\"(?:[^\"\\\n]|\\[^\"])*\\\"")
+_ROWS = re.compile(r"(?<!\\)\\begin\{(\w{1,20}\*?)\}.{0,4000}?(?<!\\)\\end\{\1\}", re.DOTALL)
 _SEPARATOR = re.compile(r"(?<!\\)\\(?![\\\"])")
 _EXTENSION = re.compile(r"\.[A-Za-z]\w{1,4}$")
 _FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n[ \t]*```", re.DOTALL)
@@ -23,13 +35,15 @@ _FENCE = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n[ \t]*```", re.DOTALL)
 _AFTER_T = """abular ag an anh au ext extbf extit extrm exttt extsf extstyle extcolor frac heta herefore hickapprox
 hicksim ilde imes inyint itle o op opsep riangle riangleleft riangleq riangleright woheadrightarrow"""
 _AFTER_N = """abla earrow e eg eq ewcommand ewline exists geq gtr i leq le less leqslant geqslant mid olimits onumber
-ormalsize ot otag otin parallel prec rightarrow leftarrow subseteq supseteq sim u vdash warrow"""
+ormalsize ot otag otin parallel prec rightarrow Rightarrow leftarrow Leftarrow leftrightarrow Leftrightarrow cong
+subset supset subseteq supseteq sim u vdash vDash warrow"""
 # These letters may be a word of their own: they need other LaTeX, or a brace, beside them.
 _DOUBTFUL = """ag an au e exists ext i itle le less mid o op ot parallel prec sim u"""
-_LATEX = re.compile(
-    r"\$[^$]{1,200}\$|\\[([]|\\(?:frac|sqrt|sum|prod|int|cdot|alpha|beta|gamma|pi|infty|leq?|geq?|boxed|left|right|mathrm|"
-    r"mathbb|ldots|pm|div|sin|cos|log|ln|lim|binom|equiv|pmod|begin|text|times)\b|[\x08\x0c][a-z]+|\r[a-z]+"
-)
+_SIGNS = """frac sqrt sum prod int cdot alpha beta gamma delta Delta epsilon lambda mu sigma omega phi pi infty le
+leq ge geq boxed left right mathrm mathbb mathbf mathcal ldots cdots dots pm div quad qquad to rightarrow Rightarrow
+implies iff forall exists in notin subset cup cap emptyset vec hat bar overline angle circ partial approx sim mid perp
+sin cos log ln lim binom equiv pmod begin text times"""
+_LATEX = re.compile(rf"\$[^$]{{1,200}}\$|\\[([]|\\(?:{'|'.join(_SIGNS.split())})\b|[\x08\x0c][a-z]+|\r[a-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LETTERS = {"\x07": "a", "\x08": "b", "\x0b": "v", "\x0c": "f"}
 
@@ -71,14 +85,29 @@ def _doubled(text: str) -> str:
 
 
 def _doubled_string(text: str) -> str:
-    return _ESCAPE.sub(_doubled_escape, _DRIVE.sub(_doubled_path, text))
+    text = _ROWS.sub(lambda rows: re.sub(r"(?<!\\)\\\\(?!\\)", r"\\\\\\\\", rows.group()), text)
+    text = _RAW.sub(lambda raw: _SEPARATOR.sub(r"\\\\", raw.group()), text)
+    text = _RELATIVE.sub(
+        partial(_doubled_path, ambiguous="nt"), _DRIVE.sub(_doubled_path, _ROOTED.sub(_doubled_rooted, text))
+    )
+    return _ESCAPE.sub(_doubled_escape, text)
 
 
-def _doubled_path(match: re.Match[str]) -> str:
-    """A Windows path with its separators doubled; `A:` before mere line breaks is none."""
+def _doubled_rooted(match: re.Match[str]) -> str:
+    """A path from a host, a folder or a variable; two backslashes before a name alone are a doubled one."""
     path = match.group()
+    if path.startswith("\\\\"):
+        return "\\\\" + _SEPARATOR.sub(r"\\\\", path) if _SEPARATOR.search(path, 2) else path
+    return _doubled_path(match)
+
+
+def _doubled_path(match: re.Match[str], ambiguous: str = "n") -> str:
+    """A Windows path with its separators doubled; names on lines or in columns of their own are none."""
+    path = match.group()
+    *folders, file = _SEPARATOR.split(path)
     letters = [path[separator.end()] for separator in _SEPARATOR.finditer(path) if separator.end() < len(path)]
-    is_path = any(letter != "n" for letter in letters) or (len(letters) > 1 and _EXTENSION.search(path))
+    like_a_file = len(letters) > 1 and _EXTENSION.search(file) and not any(map(_EXTENSION.search, folders))
+    is_path = like_a_file or any(letter not in ambiguous for letter in letters)
     return _SEPARATOR.sub(r"\\\\", path) if is_path else path
 
 
@@ -120,7 +149,7 @@ def restore(text: str) -> str:
     latex = bool(_LATEX.search(text))
     text = re.sub(r"\t(?=([A-Za-z]+))", lambda m: _command(m, "t", _AFTER_T, latex), text)
     text = re.sub(r"\n(?=([A-Za-z]+))", lambda m: _command(m, "n", _AFTER_N, latex), text)
-    text = re.sub(r"(?<=(['\"`]))([\n\t])(?=\1)", _quoted, text)
+    text = re.sub(r"(?<=(['\"`]))([\n\t\r]{1,4})(?=\1)", _quoted, text)
     text = text.replace("\r\n", "\n")
     text = re.sub(r"\r(?=[A-Za-z])", lambda _: "\\r", text).replace("\r", "\n")
     return _CONTROL.sub(lambda match: f"\\{letter}" if (letter := _LETTERS.get(match.group())) else "", text)
@@ -134,8 +163,8 @@ def _command(match: re.Match[str], letter: str, commands: str, latex: bool) -> s
 
 
 def _quoted(match: re.Match[str]) -> str:
-    """A line break or tab alone between quotes, unless these end one quotation and begin another."""
+    """Line breaks and tabs alone between quotes, unless these end one quotation and begin another."""
     before = match.string[match.start() - 2 : match.start() - 1]
     if before.isalnum() or before == match.group(1):
         return match.group()
-    return "\\n" if match.group(2) == "\n" else "\\t"
+    return match.group(2).replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
