@@ -229,7 +229,7 @@ def _trial(parent: Path) -> str | None:
         finally:
             group.remove()
     except subprocess.CalledProcessError as error:
-        return error.stderr.decode(errors="replace").strip() or str(error)
+        return f"no process may enter a group in it ({error.stderr.decode(errors='replace').strip() or error})"
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return None

@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -194,6 +196,54 @@ def test_doctor_hears_which_of_the_two_holds(parent: Parent, said: str, monkeypa
     monkeypatch.setattr(probe, "find_parent", lambda: parent)
 
     assert probe.describe_limits() == said
+
+
+@pytest.fixture
+def real() -> Iterator[Path]:
+    """A group of the kernel's, whatever its controllers."""
+    mounts, own = (Path(f"/proc/self/{name}").read_text() for name in ("mountinfo", "cgroup"))
+    for candidate in candidates(mounts, own, None):
+        path = candidate.path / f"test-{os.getpid()}"
+        try:
+            path.mkdir()
+        except OSError:
+            continue
+        yield path
+        ControlGroup(path).remove()
+        return
+    pytest.skip("no group can be made here")
+
+
+def lingering(group: Path) -> "subprocess.Popen[bytes]":
+    """A process that enters a group and starts another one there."""
+    process = subprocess.Popen(["/bin/sh", "-c", 'echo 0 > "$1"; sleep 100 & wait', "sh", str(group / "cgroup.procs")])
+    while process.poll() is None and len((group / "cgroup.procs").read_text().split()) < 2:
+        time.sleep(0.01)
+    return process
+
+
+def test_what_lingers_ends_with_its_group(real: Path) -> None:
+    group = real / "trace2skill-1-a"
+    group.mkdir()
+    process = lingering(group)
+
+    ControlGroup(group).remove()
+
+    assert process.wait(10) == -9
+    assert not group.exists()
+    ControlGroup(group).remove()
+
+
+def test_processes_are_moved_into_a_leaf(real: Path) -> None:
+    process = lingering(real)
+
+    cgroups._move_processes(real)
+
+    harness = real / "trace2skill-harness"
+    assert (real / "cgroup.procs").read_text() == ""
+    assert str(process.pid) in (harness / "cgroup.procs").read_text().split()
+    ControlGroup(harness).remove()
+    process.wait(10)
 
 
 @needs_bwrap
