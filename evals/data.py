@@ -2,15 +2,19 @@
 
 import difflib
 import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from trace2skill.data import DATA_VARIABLE, bundled, data_dir, resolve_path
 from trace2skill.errors import DataError
+from trace2skill.foreign import Cap, ForeignError, json_value, read
 
 Split = Literal["evolve", "test", "all"]
+
+DATASET = Cap(bytes=256 << 20, values=5_000_000)
+"""What a file with all tasks of a dataset may hold; the largest published one, of DocVQA, takes about 10 MB."""
 
 
 def dataset_folder(benchmark: str, dataset: str, variants: Mapping[str, str], marker: str) -> Path:
@@ -66,6 +70,8 @@ def split_ids(ids: Sequence[str], folder: Path, split: str) -> set[str]:
             raise DataError(f"{listed} should be a JSON object with the ids of each split.")
         if split not in splits:
             raise DataError(f"Split '{split}' is not in {listed}; it has {', '.join(sorted(splits))} and all.")
+        if not isinstance(splits[split], list):
+            raise DataError(f"{listed}: {split} should be a list of ids.")
         return set(map(str, splits[split]))
     if split not in ("evolve", "test"):
         raise DataError(f"A split is evolve, test or all, not '{split}'.")
@@ -77,12 +83,23 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        DataError: It cannot be read, or is not JSON.
+        DataError: It cannot be read, is not JSON, or holds more than `DATASET`.
+    """
+    with fetched_again():
+        return json_value(read(path, DATASET.bytes), path, DATASET)
+
+
+@contextmanager
+def fetched_again() -> Iterator[None]:
+    """Around the reading of a dataset's file: what cannot be read becomes an error that says what to do.
+
+    Raises:
+        DataError: The file cannot be read, or goes beyond a limit.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not JSON, or cannot be read: {error}. Fetch the dataset again.") from error
+        yield
+    except ForeignError as error:
+        raise DataError(f"{error} Fetch the dataset again.") from error
 
 
 def refuse_unknown(task: Callable[..., object], unknown: Mapping[str, object]) -> None:

@@ -9,7 +9,7 @@ Trace2Skill, https://arxiv.org/abs/2603.25158, with AIME 2026 (avg@8) out of dis
 
 import functools
 import hashlib
-import json
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,12 +25,13 @@ from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accurac
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
-from evals.data import Split, check_texts, dataset_folder, refuse_unknown, split_ids
+from evals.data import DATASET, Split, check_texts, dataset_folder, fetched_again, refuse_unknown, split_ids
 from evals.graders.math_answer import Verdict, compare_answers, compare_expressions, extract_answer, shortened
 from evals.produced import UnusableError, judge_produced
 from evals.sandbox.select import resolve_sandbox
 from trace2skill.data import bundled
 from trace2skill.errors import DataError
+from trace2skill.foreign import json_lines, read
 
 Tools = Literal["none", "python"]
 """`none`: one message; `python`: an agent that runs code in the sandbox."""
@@ -195,12 +196,14 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 def read_dapo(path: Path) -> list[dict[str, Any]]:
     """DAPO-Math: ids are the rows, `dapo-00000` and on."""
-    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != DAPO_SHA256:
+    with fetched_again():
+        content = read(path, DATASET.bytes)
+    if (found := hashlib.sha256(content).hexdigest()) != DAPO_SHA256:
         raise DataError(
             f"{path} is not the file that the split was made from: expected SHA-256 {DAPO_SHA256}, found {found}. "
             "Its rows would be other problems. Fetch the dataset again."
         )
-    frame = pd.read_parquet(path, columns=["prompt", "reward_model"])
+    frame = pd.read_parquet(io.BytesIO(content), columns=["prompt", "reward_model"])
     return [
         {"id": f"dapo-{row:05d}", "problem": prompt[0]["content"], "answer": judged["ground_truth"]}
         for row, (prompt, judged) in enumerate(zip(frame["prompt"], frame["reward_model"], strict=True))
@@ -210,16 +213,13 @@ def read_dapo(path: Path) -> list[dict[str, Any]]:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """A JSON object in each line; every one must have an id, a problem and an answer."""
     records: list[dict[str, Any]] = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    records.append(json.loads(line))
-                    missing = {"id", "problem", "answer"} - set(records[-1])
-                    if missing:
-                        raise DataError(f"{path}, line {number}: no {' and no '.join(sorted(missing))}.")
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path}, after {len(records)} problems: {error}. Fetch the dataset again.") from error
+    with fetched_again():
+        for number, record in json_lines(read(path, DATASET.bytes), path, DATASET):
+            if not isinstance(record, dict):
+                raise DataError(f"{path}, line {number}: it is no JSON object.")
+            if missing := {"id", "problem", "answer"} - set(record):
+                raise DataError(f"{path}, line {number}: no {' and no '.join(sorted(missing))}.")
+            records.append(record)
     return records
 
 

@@ -15,14 +15,19 @@ from openpyxl.styles import Alignment
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
+from evals.data import fetched_again
 from evals.graders.spreadsheetbench import open_workbook
 from evals.graders.workbook import silenced
 from trace2skill.errors import DataError
+from trace2skill.foreign import Cap, separated
 
 TABLE_SHEET = "Table"
 ANSWER_SHEET = "Answer"
 HEADING = "Answer"
 """What stands in A1 of the answer sheet; the items follow below."""
+
+TABLE = Cap(bytes=16 << 20, values=1_000_000)
+"""What a table may hold; the largest of WikiTableQuestions takes 42 kB."""
 
 MAX_CELL = 32_767
 """Characters that a cell may hold, by the file format."""
@@ -62,12 +67,13 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: The file is missing, damaged or empty.
     """
+    if not path.exists():
+        raise DataError(f"The table {path} is not there. Fetch the dataset again.")
+    with fetched_again():
+        file = io.StringIO(separated(path, TABLE, b",\n"), newline="")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = tuple(map(tuple, csv.reader(file, escapechar="\\", doublequote=False, strict=True)))
-    except FileNotFoundError as error:
-        raise DataError(f"The table {path} is not there. Fetch the dataset again.") from error
-    except (ValueError, csv.Error) as error:
+        rows = tuple(map(tuple, csv.reader(file, escapechar="\\", doublequote=False, strict=True)))
+    except csv.Error as error:
         raise DataError(f"The table {path} cannot be read: {error}. Fetch the dataset again.") from error
     if not any(rows):
         raise DataError(f"The table {path} is empty: expected a header row. Fetch the dataset again.")

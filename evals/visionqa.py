@@ -9,7 +9,6 @@ two parts as used by Trace2Skill, https://arxiv.org/abs/2603.25158.
 A log holds the page of every question unless `--no-log-images` leaves the pages out; nothing here needs them in it.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -38,7 +37,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
 from evals.answer_line import answer_lines, last_line
-from evals.data import Split, check_choice, check_texts, dataset_folder, refuse_unknown, split_ids
+from evals.data import Split, check_choice, check_texts, dataset_folder, read_json, refuse_unknown, split_ids
 from evals.graders.anls import THRESHOLD, Rules, anls
 from evals.graders.worker import COMPARISONS
 from evals.produced import UnusableError, judge_produced, read_produced
@@ -222,15 +221,13 @@ def read_questions(file: Path) -> list[Question]:
     Raises:
         DataError: It cannot be read, has neither form, or has an id twice.
     """
+    content = read_json(file)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
         records = content["data"] if isinstance(content, dict) else flatten_pages(content)
         questions = TypeAdapter(list[Question]).validate_python(records)
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']} (counted from 0).") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as JSON: {error}") from error
     except (KeyError, TypeError) as error:
         raise DataError(f"{file} is neither in DocVQA's form nor a list of pages: {error!r}.") from error
     if len(ids := {question.id for question in questions}) < len(questions):

@@ -24,7 +24,16 @@ from inspect_ai.util import sandbox
 
 from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
 from evals.answer_items import judge, judge_reference
-from evals.data import check_choice, check_texts, dataset_folder, folder_around, refuse_unknown, split_ids
+from evals.data import (
+    DATASET,
+    check_choice,
+    check_texts,
+    dataset_folder,
+    fetched_again,
+    folder_around,
+    refuse_unknown,
+    split_ids,
+)
 from evals.graders.worker import COMPARISONS
 from evals.produced import UnusableError, judge_produced, read_produced
 from evals.sandbox.select import resolve_sandbox
@@ -38,6 +47,7 @@ from evals.table_workbook import (
 )
 from trace2skill.data import resolve_path
 from trace2skill.errors import DataError
+from trace2skill.foreign import separated
 
 Format = Literal["workbook", "text"]
 WikiSplit = Literal["evolve", "dev", "test", "all"]
@@ -217,10 +227,8 @@ def read_questions(folder: Path, name: str) -> list[Question]:
 
 def read_tsv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Some columns of a file of tab-separated lines with a header, cells still escaped."""
-    try:
-        header, *lines = path.read_bytes().decode("utf-8").rstrip("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}. Fetch the dataset again.") from error
+    with fetched_again():
+        header, *lines = separated(path, DATASET, b"\t\n").rstrip("\n").split("\n")
     names = header.split("\t")
     if lacking := set(columns) - set(names):
         raise DataError(f"{path} lacks the columns {', '.join(sorted(lacking))}. Fetch the dataset again.")

@@ -130,6 +130,42 @@ def json_value(data: bytes | str, where: Path | str, cap: Cap) -> Any:
         raise ForeignError(f"{where} cannot be read: it is not JSON ({error}).") from error
 
 
+def json_lines(data: bytes, where: Path | str, cap: Cap) -> Iterator[tuple[int, Any]]:
+    """The values of lines that hold JSON, each with the number of its line; the cap is for all together.
+
+    Raises:
+        ForeignError: One is no JSON, or they go beyond the cap or `MAX_NESTING`.
+    """
+    counter = _Counter(where, cap)
+    for number, line in enumerate(data.splitlines(keepends=True), start=1):
+        counter.count(line)
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except ValueError as error:
+                raise ForeignError(f"{where}, line {number} cannot be read: it is not JSON ({error}).") from error
+
+
+def separated(path: Path, cap: Cap, separators: bytes) -> str:
+    """The text of a table in UTF-8.
+
+    Args:
+        path: The file.
+        cap: How much it may hold; of values, the characters that end one are counted.
+        separators: These characters.
+
+    Raises:
+        ForeignError: It cannot be read, is not UTF-8, or goes beyond the cap.
+    """
+    data = read(path, cap.bytes)
+    if sum(map(data.count, separators)) > cap.values:
+        raise beyond(path, "values", cap.values)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ForeignError(f"{path} cannot be read: it is not UTF-8 ({error}).") from error
+
+
 class _Counter:
     """Counts bytes, values and levels of JSON that comes in pieces, without making the values."""
 

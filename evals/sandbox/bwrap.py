@@ -32,11 +32,12 @@ from inspect_ai.util import (
     subprocess,
 )
 
+from evals.sandbox.cgroups import ControlGroup, find_parent
 from evals.sandbox.launch import FIRST_UID, LAST_UID, Launcher, was_started
 from evals.sandbox.limits import BubblewrapLimits, is_root
 from evals.sandbox.mounts import USER, WORKSPACE, create_folder, remove_folder, samples_folder
 from evals.sandbox.probe import require_bwrap
-from evals.sandbox.watch import Watch, disk_problem
+from evals.sandbox.watch import Watch, disk_problem, too_much_memory
 from trace2skill.errors import Trace2SkillError
 
 __all__ = ["BubblewrapLimits", "BubblewrapSandbox"]
@@ -223,8 +224,10 @@ class BubblewrapSandbox(SandboxEnvironment):
         launcher = self._launcher
         full = await anyio.to_thread.run_sync(disk_problem, launcher.folder, launcher.limits)
         where = posixpath.join(WORKSPACE, cwd) if cwd else WORKSPACE
-        command, status = launcher.command(cmd, where, env or {}, full=full is not None)
+        group = await anyio.to_thread.run_sync(_group, launcher.limits)
+        command, status = launcher.command(cmd, where, env or {}, full=full is not None, group=group)
         watch = Watch(status, launcher.folder, launcher.limits, full=full is not None)
+        overran = False
         try:
             with watch:
                 result = await subprocess(
@@ -238,10 +241,13 @@ class BubblewrapSandbox(SandboxEnvironment):
                 )
         finally:
             started = was_started(status)
+            if group is not None:
+                with anyio.CancelScope(shield=True):
+                    overran = await anyio.to_thread.run_sync(_close, group)
         reason = result.stderr.decode(errors="replace").strip()
-        if not started and not reason.startswith(_NO_WORKING_FOLDER):
+        if not started and not overran and not reason.startswith(_NO_WORKING_FOLDER):
             raise SandboxUnavailableError(f"sandbox=bwrap could not start: {reason or result.returncode}")
-        return _with_notes(result, full, watch.problem)
+        return _with_notes(result, full, watch.problem or (too_much_memory(launcher.limits) if overran else None))
 
 
 def _with_notes(result: ExecResult[bytes], full: str | None, ended: str | None) -> ExecResult[bytes]:
@@ -251,7 +257,31 @@ def _with_notes(result: ExecResult[bytes], full: str | None, ended: str | None) 
     if not notes:
         return result
     stderr = b"".join([result.stderr, *(note.encode() for note in notes)])
-    return ExecResult(result.success and not ended, result.returncode, result.stdout, stderr)
+    # Of a command that was killed bubblewrap tells a status as a shell does, unless the kernel killed it as well.
+    status = 128 - result.returncode if result.returncode < 0 else result.returncode
+    return ExecResult(result.success and not ended, status, result.stdout, stderr)
+
+
+def _group(limits: BubblewrapLimits) -> ControlGroup | None:
+    """A control group for one command, or None where only the watch limits it."""
+    parent = find_parent().path
+    if parent is None:
+        return None
+    try:
+        return ControlGroup.create(parent, memory=limits.memory_mib << 20, processes=limits.processes)
+    except OSError as error:  # what was delegated may be taken back
+        _log.warning("sandbox=bwrap could not make a control group and watches instead: %s", error)
+        return None
+
+
+def _close(group: ControlGroup) -> bool:
+    """Removes a command's group; returns whether its memory limit ended the command."""
+    overran = group.overran()
+    try:
+        group.remove()
+    except OSError as error:
+        _log.warning("sandbox=bwrap could not remove the control group %s: %s", group.path, error)
+    return overran
 
 
 def _remove(path: Path) -> None:

@@ -4,7 +4,8 @@ A command runs as `env -i sh bwrap setpriv prlimit COMMAND`, each link with one 
 
 * `env -i` empties the environment before anything else starts: the environment that `bwrap` itself was given
   stays readable in the sandbox, in `/proc/1/environ`, whatever it clears later.
-* `sh` opens the files with bubblewrap's options and filter, which keeps host paths out of `ps` inside.
+* `sh` enters the command's control group, if there is one, and opens the files with bubblewrap's options and
+  filter, which keeps host paths out of `ps` inside.
 * `bwrap` makes the namespaces: mounts, processes, network, IPC, host name, and users where the harness is not
   root. It dies with the harness, and everything inside dies with it.
 * `setpriv`, only where the harness is root, becomes the sample's own unprivileged user. Root without a user
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from evals.sandbox.cgroups import ControlGroup
 from evals.sandbox.interpreter import PYTHON, python_environment
 from evals.sandbox.limits import BubblewrapLimits, is_root, limit_options
 from evals.sandbox.mounts import HOME, USER, SampleFolder, mount_arguments
@@ -37,7 +39,8 @@ SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 _NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
 _START = """
-bwrap=$1 options=$2 status=$3 filter=$4; shift 4
+bwrap=$1 options=$2 status=$3 filter=$4 group=$5; shift 5
+[ -z "$group" ] || { echo 0 > "$group"; } 2>/dev/null  # if not, the watch goes on
 exec "$bwrap" --args 3 --json-status-fd 4 "$@" 3<"$options" 4>"$status" 5<"$filter"
 """
 
@@ -71,7 +74,9 @@ class Launcher:
             options += ["--seccomp", "5"]
         self._options.write_bytes(b"".join(os.fsencode(option) + b"\0" for option in options))
 
-    def command(self, cmd: list[str], cwd: str, env: dict[str, str], full: bool = False) -> tuple[list[str], Path]:
+    def command(
+        self, cmd: list[str], cwd: str, env: dict[str, str], full: bool = False, group: ControlGroup | None = None
+    ) -> tuple[list[str], Path]:
         """The host command that runs `cmd` in the sandbox, and the file that tells whether it ran.
 
         Args:
@@ -79,13 +84,15 @@ class Launcher:
             cwd: Absolute working folder inside.
             env: Variables on top of the sandbox's own.
             full: Whether the sample's files take all the space they may.
+            group: The control group to run it in.
 
         Returns:
             The host command, which wants `/` as its working folder, and the path for `was_started`.
         """
         status = self.folder.path / f"status-{uuid4().hex}"
         start = [_program("env"), "-i", "/bin/sh", "-c", _START, "sh"]
-        start += [self.bwrap, str(self._options), str(status), str(self._filter), "--chdir", cwd]
+        start += [self.bwrap, str(self._options), str(status), str(self._filter)]
+        start += [str(group.entrance) if group else "", "--chdir", cwd]
         for name, value in {**sandbox_environment(), **env}.items():
             start += ["--setenv", name, value]
         start.append("--")

@@ -12,12 +12,13 @@ __all__ = ["BubblewrapLimits", "is_root", "limit_options"]
 class BubblewrapLimits(BaseModel):
     """What a command in the sandbox may use; the optional configuration of `sandbox="bwrap"`.
 
-    The kernel enforces them on each process alone, except where a field says otherwise. What all processes and
-    files take together is looked at while a command runs, memory ten times and the disk once in a second, and the
-    command is ended when that is too much (`watch`): the machine must have room for what fast code can take in
-    that time. Where that is not enough, run the harness in a control group (`systemd-run --user --scope -p
-    MemoryMax=32G ...`), with `TMPDIR` on a file system with a quota. Wall time has no limit here; `exec` has a
-    timeout.
+    The kernel enforces them on each process alone, except where a field says otherwise. Where the harness can make
+    control groups (`cgroups`), it also enforces those on the memory and the number of all processes of a command;
+    `trace2skill doctor` says whether that is so, and `systemd-run --user --scope -p Delegate=yes ...` around the
+    harness can make it so. Everywhere a thread looks at what processes and files take together, memory ten times and
+    the disk once in a second, and ends the command when that is too much (`watch`): the machine must have room for
+    what fast code can take in that time. For a hard limit on files put `TMPDIR` on a file system with a quota. Wall
+    time has no limit here; `exec` has a timeout.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

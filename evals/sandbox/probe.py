@@ -7,13 +7,14 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 
+from evals.sandbox.cgroups import find_parent
 from evals.sandbox.interpreter import PROMISED, PYTHON, sandbox_python
 from evals.sandbox.launch import LAST_UID, SYSTEM_PATH, Launcher
 from evals.sandbox.limits import BubblewrapLimits, is_root
 from evals.sandbox.mounts import WORKSPACE, create_folder, remove_folder
 from trace2skill.errors import Trace2SkillError
 
-__all__ = ["Bubblewrap", "find_bwrap", "judge_probe", "probe_bwrap", "require_bwrap"]
+__all__ = ["Bubblewrap", "describe_limits", "find_bwrap", "judge_probe", "probe_bwrap", "require_bwrap"]
 
 _PROBE = """
 import importlib.util, sys
@@ -117,8 +118,16 @@ def judge_probe(result: "subprocess.CompletedProcess[bytes]") -> str | None:
     return None
 
 
+def describe_limits() -> str:
+    """What holds the limit on the memory of all processes of a command: the kernel, or a thread that looks."""
+    parent = find_parent()
+    if parent.path is not None:
+        return f"memory limited by control groups in {parent.path}"
+    return f"memory watched, without a control group ({parent.problem})"
+
+
 if __name__ == "__main__":
     found = find_bwrap()
     if found.path is None:
         sys.exit(found.problem)
-    print(f"bubblewrap, {found.path}")
+    print(f"bubblewrap, {found.path}; {describe_limits()}")

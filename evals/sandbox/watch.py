@@ -1,8 +1,8 @@
 """Watches what all processes of a command use together, and ends the command when that is too much.
 
-The kernel's limits (`limits`) hold for each process alone, and for a single file. A control group could hold for
-all, but few users may make one. So a thread looks at the sandbox's processes and files while the command runs:
-what it uses between two looks is not prevented, only ended.
+The kernel's limits (`limits`) hold for each process alone, and for a single file. A control group holds for the
+memory of all, but few users may make one (`cgroups`). So a thread looks at the sandbox's processes and files while
+the command runs: what it uses between two looks is not prevented, only ended.
 """
 
 import json
@@ -19,7 +19,7 @@ from evals.sandbox.limits import BubblewrapLimits
 from evals.sandbox.mounts import SampleFolder
 from evals.sandbox.trees import MAX_DEPTH, measure
 
-__all__ = ["Watch", "disk_problem", "memory_in_use"]
+__all__ = ["Watch", "disk_problem", "memory_in_use", "too_much_memory"]
 
 _MEMORY_SECONDS = 0.1
 _DISK_SECONDS = 1.0
@@ -113,7 +113,12 @@ class Watch:
     def _memory_problem(self, first: int) -> str | None:
         if memory_in_use(first, self._limits.memory_mib * _MIB) <= self._limits.memory_mib * _MIB:
             return None
-        return f"its processes together used more than {self._limits.memory_mib} MiB of memory"
+        return too_much_memory(self._limits)
+
+
+def too_much_memory(limits: BubblewrapLimits) -> str:
+    """Why a command was ended that used more memory than it may."""
+    return f"its processes together used more than {limits.memory_mib} MiB of memory"
 
 
 def memory_in_use(first: int, enough: int = 0) -> int:

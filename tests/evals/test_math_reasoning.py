@@ -315,9 +315,9 @@ def test_a_folder_of_problems_is_a_dataset(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ('{"id": 1, "problem": "x"}', "line 2: no answer"),
-        ("[1]", "line 2: no answer"),
-        ("not json", "after 1 problems"),
-        ("7", "after 2 problems"),
+        ("[1]", "line 2: it is no JSON object"),
+        ("not json", "line 2 cannot be read: it is not JSON"),
+        ("7", "line 2: it is no JSON object"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str, message: str) -> None:

@@ -226,7 +226,7 @@ def test_an_image_that_vanishes_is_an_error_of_its_sample(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "cannot be read as JSON"),
+        ("{", "it is not JSON"),
         ("{}", "neither in DocVQA's form nor a list"),
         ("7", "neither in DocVQA's form nor a list"),
         ('{"data": [{"questionId": 1, "question": "?", "image": "a.png"}]}', r"0\.answers: Field required"),

@@ -98,8 +98,9 @@ def test_a_marker_in_a_folder_names_the_folder_above(tmp_path: Path) -> None:
         ("dataset.json", "{}", "should be a JSON list"),
         ("dataset.json", "[1]", "should be a JSON list"),
         ("dataset.json", '[{"id": 1}]', "task 1 has no instruction, no spreadsheet_path"),
-        ("splits.json", "{", "splits.json is not JSON"),
+        ("splits.json", "{", "splits.json cannot be read: it is not JSON"),
         ("splits.json", "[]", "should be a JSON object"),
+        ("splits.json", '{"test": 5}', "test should be a list of ids"),
     ],
 )
 def test_a_damaged_dataset_is_named(folder: Path, file: str, content: str, message: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evals import data, table_workbook
 from trace2skill import foreign
 from trace2skill.data import unpack
 from trace2skill.edits.importing import PATCHES
@@ -132,6 +133,8 @@ def test_the_documented_limits_are_those_of_the_code() -> None:
         "a YAML text": f"{mib(foreign.MAX_YAML_BYTES)}, {foreign.MAX_YAML_NODES:,} values, no aliases",
         "nesting of JSON and YAML": f"{foreign.MAX_NESTING} levels",
         "a folder of logs": f"{logs.MAX_LOG_FOLDERS:,} files and folders, {logs.MAX_LOG_DEPTH} levels",
+        "a file of a data set's tasks": both(data.DATASET),
+        "a table of a data set": both(table_workbook.TABLE),
         "an archive of a benchmark": f"{mib(unpack.MAX_BYTES)}, {unpack.MAX_MEMBERS:,} files, "
         f"{unpack.MAX_RATIO} times its size",
     }

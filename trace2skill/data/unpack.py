@@ -145,7 +145,7 @@ def _in_zip(origin: Path, zipped: zipfile.ZipFile) -> Iterator[Member]:
     for info in zipped.infolist():
         if info.flag_bits & 0x1:
             raise DataError(f"{origin} is encrypted; give an archive without a password.")
-        if not info.is_dir():
+        if not info.filename.endswith("/"):  # `is_dir` takes it for granted that there is a name
             # The upper half holds the Unix mode where there is one; 0xA is a symbolic link.
             regular = info.external_attr >> 28 != 0xA
             yield Member(PurePosixPath(info.filename), regular, info.file_size, partial(zipped.open, info))
@@ -172,6 +172,8 @@ def _counted(origin: Path, found: Iterator[Member]) -> list[Member]:
                 f"{origin} ({origin.stat().st_size:,} bytes) claims to hold more than {MAX_MEMBERS:,} files or "
                 f"{most:,} bytes. No benchmark does; it was not unpacked. Get the archive anew."
             )
+        if not member.path.parts:
+            raise DataError(f"{origin} is damaged: a file in it has no name.")
         path = str(member.path)
         if member.path.is_absolute() or ".." in member.path.parts or "\\" in path or "\0" in path:
             raise DataError(f"{origin}: '{path}' would be written outside its folder. The archive was not unpacked.")

@@ -363,6 +363,24 @@ def test_an_archive_that_unpacks_to_far_more_than_its_size(server: Server, monke
     assert fetch(archive_card(server)).state == "there"
 
 
+def nameless(name: str) -> bytes:
+    """A zip with a file whose name `zipfile` would not write."""
+    content = io.BytesIO(zip_of(upstream()))
+    with zipfile.ZipFile(content, "a") as zipped:
+        entry = zipfile.ZipInfo("replaced")
+        entry.filename = name
+        zipped.writestr(entry, b"text")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("name", ["", "."])
+@pytest.mark.parametrize("pack", [lambda name: tar_of(upstream() | {name: b"text"}), nameless], ids=["tar", "zip"])
+def test_a_file_without_a_name(server: Server, pack: Callable[[str], bytes], name: str) -> None:
+    server.give(f"/{REVISION}.tar.gz", pack(name))
+    with pytest.raises(DataError, match="is damaged: a file in it has no name"):
+        fetch(archive_card(server))
+
+
 def test_an_archive_of_very_many_files(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack, "MAX_MEMBERS", 2)
     server.give(f"/{REVISION}.tar.gz", zip_of(upstream()))
