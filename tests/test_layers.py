@@ -30,7 +30,14 @@ FLOORS = {name: len(LAYERS) - number for number, row in enumerate(LAYERS) for na
 OUTSIDE = {"__init__", "_registry", "simulation"}
 MODULES = {"files", "foreign", "standstill", "tables", "text", "errors"}
 # The sandbox needs the package itself only to hide its folder.
-LOADERS = {"trace2skill", "trace2skill.data", "trace2skill.errors", "trace2skill.skill", "trace2skill.standstill"}
+LOADERS = {
+    "trace2skill",
+    "trace2skill.data",
+    "trace2skill.errors",
+    "trace2skill.logs",
+    "trace2skill.skill",
+    "trace2skill.standstill",
+}
 
 
 def imports(package: str) -> Iterator[tuple[Path, str]]:
