@@ -5,20 +5,21 @@ import re
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from inspect_ai.agent import AgentPrompt, react, run
-from inspect_ai.model import ChatMessage, ChatMessageSystem, GenerateConfig
+from inspect_ai.agent import Agent, AgentPrompt, AgentState, react, run
+from inspect_ai.model import ChatMessage, ChatMessageSystem, ChatMessageUser, GenerateConfig, ModelOutput
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.tool import Tool, ToolDef, bash
 from inspect_ai.tool import skill as skill_tool
-from inspect_ai.util import OutputLimitExceededError, sandbox, store
+from inspect_ai.util import OutputLimitExceededError, sandbox, span, store
 
+from evals.budget import ANSWER_AGAIN, CHECK, SUBMIT_AGAIN, Budget, settled
 from evals.data import check_choice
 from evals.produced import is_agents_doing
 from evals.tools import forgiving
 from trace2skill.data import resolve_path
 from trace2skill.errors import DataError, SkillError
 from trace2skill.skill import Skill, find_skill_folder, load_skill
-from trace2skill.standstill import persevere
+from trace2skill.standstill import generated, persevere, standstill
 
 SkillMode = Literal["preload", "tool"]
 """How the agent meets a skill: SKILL.md in the system prompt, or through Inspect's `skill()` tool."""
@@ -65,6 +66,7 @@ def skill_agent(
     max_turns: int = 100,
     tool_timeout: int = 180,
     tools: Sequence[Tool] = (),
+    budget: Budget | None = None,
 ) -> Solver:
     """ReAct agent with bash in the sandbox and, if given, one skill.
 
@@ -79,6 +81,7 @@ def skill_agent(
         max_turns: Model generations allowed (the paper: 100).
         tool_timeout: Seconds one command may take.
         tools: Tools beside bash.
+        budget: Tokens that it may spend on checking its work once it has submitted.
 
     Raises:
         SkillError: The skill cannot be loaded; raised when the task is created.
@@ -103,25 +106,56 @@ def skill_agent(
             on_continue=persevere([ToolDef(each).name for each in offered] + ["submit"], max_turns),
         )
         before = await list_files()
+        if budget:
+            budget.open(state)
         try:
             ended = await run(agent, without_system(state.messages))
             state.messages, state.output = ended.messages, ended.output
+            while budget and budget.allows(state, _at_end(state, max_turns)):
+                await _check(agent, state)
         except UnicodeEncodeError:  # half a character in a call: no log could hold the turn that would tell the model
             state.metadata[CUT_SHORT] = "A tool call held text that is not Unicode, which ended the agent."
+        finally:
+            if budget:
+                budget.note(state)
         await keep_produced_files(before)
         return state
 
     return solve
 
 
+async def _check(agent: Agent, state: TaskState) -> None:
+    """Let an agent check its work; an answer that it has submitted stays until it submits another."""
+    asked = ChatMessageUser(content=CHECK.format(answer=SUBMIT_AGAIN))
+    # Not by `run`, which would mark as input what the model has written, and it would no longer count as its turns.
+    async with span("check"):
+        ended = await agent(AgentState(messages=[*without_system(state.messages), asked]))
+    state.messages = ended.messages
+    if _submits(ended.output) or not _submits(state.output):
+        state.output = ended.output
+
+
+def _submits(output: ModelOutput) -> bool:
+    return bool(output.choices) and any(call.function == "submit" for call in output.message.tool_calls or [])
+
+
+def _at_end(state: TaskState, max_turns: int) -> str:
+    """Why an agent need not be asked to go on; empty if it may be."""
+    turns = generated(state.messages)
+    return "the turns are used" if len(turns) >= max_turns else standstill(turns)
+
+
 @solver
-def skill_answer(prompt: str, skill: str | None = None, skill_mode: SkillMode = "preload") -> Solver:
+def skill_answer(
+    prompt: str, skill: str | None = None, skill_mode: SkillMode = "preload", budget: Budget | None = None
+) -> Solver:
     """One message from the model, with one skill in its system prompt; for tasks that need no tools.
 
     Args:
         prompt: System prompt of the benchmark.
         skill: Skill folder or evolution run folder; nothing for the no-skill condition.
         skill_mode: Only `preload`: the `skill()` tool and a skill's references need a sandbox.
+        budget: Tokens that it may spend on checking its answer and giving it again.
 
     Raises:
         SkillError: The skill cannot be loaded, or its mode needs a sandbox.
@@ -134,7 +168,21 @@ def skill_answer(prompt: str, skill: str | None = None, skill_mode: SkillMode = 
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         state.messages = [ChatMessageSystem(content=system), *without_system(state.messages)]
-        return await generate(state)
+        if not budget:
+            return await generate(state)
+        budget.open(state)
+        try:
+            state = await generate(state)
+            while budget.allows(state, settled(generated(state.messages))):
+                answered = state.output
+                state.messages.append(ChatMessageUser(content=CHECK.format(answer=ANSWER_AGAIN)))
+                state = await generate(state)
+                # What breaks off is no answer to take the place of the one before.
+                if state.output.stop_reason != "stop" or not state.output.completion.strip():
+                    state.output = answered
+        finally:
+            budget.note(state)
+        return state
 
     return solve
 

@@ -25,6 +25,7 @@ from inspect_ai.scorer import CORRECT, INCORRECT, Score, Scorer, Target, accurac
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
+from evals.budget import open_budget
 from evals.data import DATASET, Split, check_texts, dataset_folder, fetched_again, refuse_unknown, split_ids
 from evals.graders.math_answer import Verdict, compare_answers, compare_expressions, extract_answer, shortened
 from evals.produced import UnusableError, judge_produced
@@ -101,6 +102,7 @@ def math_reasoning(
     sandbox: str | None = None,
     max_turns: int = 100,
     epochs: int | None = None,
+    match_tokens: str | int | None = None,
     **unknown: object,
 ) -> Task:
     """DAPO-Math or AIME, answered in one message or with an agent that computes.
@@ -117,18 +119,21 @@ def math_reasoning(
             and docker.
         max_turns: For tools=python: model generations an agent may take.
         epochs: Attempts at each problem, whose mean is its score; by default 8 for AIME (avg@8) and 1 for the others.
+        match_tokens: Logs of another arm, or a number of tokens: the agent checks its work until it has spent as much.
         **unknown: Refused.
     """
     refuse_unknown(math_reasoning, unknown)
     check_texts(dataset=dataset, skill=skill)
     if tools not in SYSTEM_PROMPTS:
         raise DataError(f"tools is none or python, not '{tools}'.")
+    samples = load_dataset(dataset, split)
+    budget = open_budget(match_tokens, task="math_reasoning", samples=samples, form={"tools": tools})
     prompt = SYSTEM_PROMPTS[tools]
     agent = functools.partial(skill_agent, max_turns=max_turns) if tools == "python" else skill_answer
     attempts = epochs or (SOURCES[dataset].epochs if dataset in SOURCES else 1)
     return Task(
-        dataset=load_dataset(dataset, split),
-        solver=agent(prompt, skill=skill, skill_mode=skill_mode),
+        dataset=samples,
+        solver=agent(prompt, skill=skill, skill_mode=skill_mode, budget=budget),
         scorer=answer_value(),
         sandbox=resolve_sandbox(sandbox) if tools == "python" else None,
         epochs=Epochs(attempts, "mean"),

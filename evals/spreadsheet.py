@@ -41,6 +41,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import sandbox
 
 from evals.agent import BOUNDS, SkillMode, skill_agent
+from evals.budget import open_budget
 from evals.data import Split, check_choice, check_texts, dataset_folder, read_json, refuse_unknown, split_ids
 from evals.graders.spreadsheetbench import Comparison, Rules, compare_workbooks
 from evals.graders.worker import COMPARISONS
@@ -104,6 +105,7 @@ def spreadsheet(
     sandbox: str | None = None,
     max_turns: int = 100,
     rules: Rules = "spreadsheetbench",
+    match_tokens: str | int | None = None,
     **unknown: object,
 ) -> Task:
     """SpreadsheetBench with a skill-using agent.
@@ -119,17 +121,19 @@ def spreadsheet(
         rules: Whose cell comparison to apply: `spreadsheetbench`, the benchmark's; `trace2skill`, the paper's copy;
             or `sheet-aware`, the benchmark's but on the sheet that `answer_sheet` names where the answer position
             names none (not official).
+        match_tokens: Logs of another arm, or a number of tokens: the agent checks its work until it has spent as much.
         **unknown: Refused.
     """
     refuse_unknown(spreadsheet, unknown)
     check_texts(dataset=dataset, skill=skill)
     samples = load_dataset(workbook_folder(dataset), split)
+    budget = open_budget(match_tokens, task="spreadsheet", samples=samples, form={})
     by_case = any("case" in (sample.metadata or {}) for sample in samples)
     return Task(
         dataset=samples,
         metrics=[soft(), hard(), accuracy(), stderr(cluster="task")] if by_case else None,
         setup=refuse_damaged(),
-        solver=skill_agent(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns),
+        solver=skill_agent(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns, budget=budget),
         scorer=cell_comparison(dataset, rules),
         sandbox=resolve_sandbox(sandbox),
         config=BOUNDS,

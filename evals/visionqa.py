@@ -37,6 +37,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
 from evals.answer_line import answer_lines, last_line
+from evals.budget import open_budget
 from evals.data import Split, check_choice, check_texts, dataset_folder, read_json, refuse_unknown, split_ids
 from evals.graders.anls import THRESHOLD, Rules, anls
 from evals.graders.worker import COMPARISONS
@@ -109,6 +110,7 @@ def visionqa(
     sandbox: str | None = None,
     max_turns: int = 100,
     rules: Rules = "paper",
+    match_tokens: str | int | None = None,
     **unknown: object,
 ) -> Task:
     """Questions about pages, answered in one message or by an agent with the page in its sandbox.
@@ -124,19 +126,27 @@ def visionqa(
         sandbox: With image=sandbox: `bwrap`, `docker` or `local` (no isolation); by default the first usable.
         max_turns: With image=sandbox: model generations an agent may take.
         rules: Whose ANLS to apply, the paper's formula or the leaderboard's script.
+        match_tokens: Logs of another arm, or a number of tokens: the agent checks its work until it has spent as much.
         **unknown: Refused.
     """
     refuse_unknown(visionqa, unknown)
     check_texts(dataset=dataset, skill=skill)
     check_choice("image", image, get_args(Place))
+    samples = load_dataset(questions_file(dataset), split, image)
+    budget = open_budget(match_tokens, task="visionqa", samples=samples, form={"image": image})
     if image == "message":
-        answering = skill_answer(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode)
+        answering = skill_answer(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, budget=budget)
     else:
         answering = skill_agent(
-            SANDBOX_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns, tools=[view_image()]
+            SANDBOX_PROMPT,
+            skill=skill,
+            skill_mode=skill_mode,
+            max_turns=max_turns,
+            tools=[view_image()],
+            budget=budget,
         )
     return Task(
-        dataset=load_dataset(questions_file(dataset), split, image),
+        dataset=samples,
         solver=answering,
         scorer=document_answer(rules),
         sandbox=None if image == "message" else resolve_sandbox(sandbox),

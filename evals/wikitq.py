@@ -24,6 +24,7 @@ from inspect_ai.util import sandbox
 
 from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
 from evals.answer_items import judge, judge_reference
+from evals.budget import open_budget
 from evals.data import (
     DATASET,
     check_choice,
@@ -112,6 +113,7 @@ def wikitq(
     skill_mode: SkillMode = "preload",
     sandbox: str | None = None,
     max_turns: int = 100,
+    match_tokens: str | int | None = None,
     **unknown: object,
 ) -> Task:
     """WikiTableQuestions with a skill-using agent.
@@ -128,18 +130,22 @@ def wikitq(
         sandbox: For workbooks `bwrap`, `docker`, or `local` (no isolation); by default the first usable of bwrap and
             docker.
         max_turns: Model generations an agent may take on a workbook.
+        match_tokens: Logs of another arm, or a number of tokens: the agent checks its work until it has spent as much.
         **unknown: Refused.
     """
     refuse_unknown(wikitq, unknown)
     check_texts(dataset=dataset, skill=skill)
     check_choice("format", format, get_args(Format))
-    folder = question_folder(dataset)
+    samples = load_dataset(question_folder(dataset), split, format)
+    budget = open_budget(match_tokens, task="wikitq", samples=samples, form={"format": format})
     if format == "workbook":
-        agent = skill_agent(WORKBOOK_SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns)
+        agent = skill_agent(
+            WORKBOOK_SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns, budget=budget
+        )
     else:
-        agent = skill_answer(TEXT_SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode)
+        agent = skill_answer(TEXT_SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, budget=budget)
     return Task(
-        dataset=load_dataset(folder, split, format),
+        dataset=samples,
         setup=provide_table(dataset),
         solver=agent,
         scorer=denotation(),

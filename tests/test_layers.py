@@ -35,6 +35,7 @@ LOADERS = {
     "trace2skill.data",
     "trace2skill.errors",
     "trace2skill.foreign",
+    "trace2skill.logs",
     "trace2skill.skill",
     "trace2skill.standstill",
 }

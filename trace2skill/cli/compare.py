@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from trace2skill.baselines.arena import with_methods
 from trace2skill.cli.printing import terminal_width
 from trace2skill.comparison.arms import Logs
 from trace2skill.comparison.pairing import compare_table
@@ -26,6 +27,7 @@ from trace2skill.files import write_atomic
 @click.option("--key", help="Which of the scorer's values to compare, where it gives several.")
 @click.option("--cluster", help="Sample metadata field that groups dependent samples.")
 @click.option("--allow-different-tasks", is_flag=True, help="Compare although task, version or dataset differ.")
+@click.option("--methods", is_flag=True, help="Also say what each arm may see, who made it, and what making it took.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of resampling.")
 @click.option(
     "--json",
@@ -33,12 +35,16 @@ from trace2skill.files import write_atomic
     type=click.Path(path_type=Path, allow_dash=True),
     help="Also write the comparison as JSON; with '-' to standard output, in place of the table.",
 )
-def compare_command(control: Path, treatments: tuple[Path, ...], json_file: Path | None, **options: Any) -> None:
+def compare_command(
+    control: Path, treatments: tuple[Path, ...], json_file: Path | None, methods: bool, **options: Any
+) -> None:
     """Compare the logs of two or more conditions, sample by sample."""
     arms: dict[str, Logs] = {control.name: control, **{path.name: path for path in treatments}}
     if len(arms) <= len(treatments):
         arms = {str(control): control, **{str(path): path for path in treatments}}
     result = compare_table(arms, next(iter(arms)), **options)
+    if methods:
+        result = with_methods(result)
     json = result.model_dump_json(indent=2) + "\n"
     if str(json_file) == "-":
         click.echo(json, nl=False)

@@ -1,12 +1,13 @@
-"""`trace2skill skill`: check a skill folder, compare two, ask who wrote which line, and draft a new one."""
+"""`trace2skill skill`: check a skill folder, compare two, ask who wrote which line, draft one, make controls of one."""
 
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
+from trace2skill.baselines.controls import CONTROL, TOLERANCE, ControlKind, lexical_control, make_control
 from trace2skill.cli.printing import say, say_aside, show_json, show_line
 from trace2skill.edits.provenance import BlameEdit, BlameLine, best_supported, blame
 from trace2skill.evolution.draft import draft_skill
@@ -124,6 +125,52 @@ def draft_command(domain: str, output: Path, model: str, **options: Any) -> None
     folder = draft_skill(domain, output, model, display="none", **options)
     skill = load_skill(folder)
     say(f"{folder}: skill '{skill.name}', {len(skill.lines(SKILL_MD))} lines. {skill.description}")
+
+
+@skill_group.command("control")
+@click.argument("kind", type=click.Choice(get_args(ControlKind)), help="Which control.")
+@click.argument("evolved", type=click.Path(path_type=Path), help="The evolved skill, or its run folder.")
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for the control and its record.")
+@click.option("--seed", type=int, default=42, show_default=True, help="sections-shuffled: seed of the order.")
+@click.option(
+    "--from",
+    "donor",
+    type=click.Path(path_type=Path),
+    help="length-matched: the skill whose text is taken.  [default: one of this project's]",
+)
+@click.option(
+    "--logs", multiple=True, type=click.Path(path_type=Path), help="lexical: the logs that the run was made from."
+)
+@click.option("--skill", type=click.Path(path_type=Path), help="lexical: the skill that the run started from.")
+def control_command(
+    kind: ControlKind,
+    evolved: Path,
+    output: Path,
+    seed: int,
+    donor: Path | None,
+    logs: tuple[Path, ...],
+    skill: Path | None,
+) -> None:
+    """Make a control of an evolved skill: what the skill must beat before its content can be given the credit.
+
+    KIND is generic-checklist (a short checklist for any task), length-matched (as long, about something else),
+    sections-shuffled (the same sections in another order), or lexical (a run's analyses, merged by their wording
+    alone: `evolve --reuse-analyses EVOLVED --merger lexical`).
+    """
+    if kind == "lexical":
+        if not (logs and skill):
+            raise click.UsageError(
+                "lexical merges the run's analyses again: name its logs and its start, --logs, --skill."
+            )
+        control, _ = lexical_control(evolved, output, logs, skill)
+    else:
+        control = make_control(kind, evolved, output, seed=seed, donor=donor)
+    if control.simulated:
+        say(control.simulated)
+    by = f", text of '{control.donor}' (within {TOLERANCE:.0%})" if control.donor else ""
+    say(f"{kind}: {control.characters} characters in {SKILL_MD}, {control.source_characters} in that of {evolved}{by}.")
+    show_line(f"skill    {output / control.skill}")
+    show_line(f"record   {output / CONTROL}")
 
 
 def _hidden(skill: Skill) -> list[str]:

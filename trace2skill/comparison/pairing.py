@@ -25,6 +25,7 @@ from trace2skill.comparison.results import Arm, Comparison, ComparisonTable, Log
 from trace2skill.comparison.statistics import holm, mean_interval, paired_test
 from trace2skill.errors import LogError
 from trace2skill.logs.files import LoadedLog
+from trace2skill.logs.header import Header
 from trace2skill.models.simulated import is_simulated
 
 
@@ -228,7 +229,10 @@ def _summarise(arm: LoadedArm, runs: Mapping[str, SampleRuns], clusters: Mapping
         ),
         superseded=tuple(map(str, arm.superseded)),
         models=tuple(sorted({header.model.model for header in headers})),
-        skills=tuple(sorted({str(skill) for header in headers if (skill := header.arguments.get("skill"))})),
+        skills=_arguments(headers, "skill"),
+        memories=_arguments(headers, "memory"),
+        match_tokens=_arguments(headers, "match_tokens"),
+        tokens_per_run=_tokens_per_run(arm),
         samples=len(runs),
         scored=len(scored),
         runs=runs_scored + missing,
@@ -242,6 +246,17 @@ def _summarise(arm: LoadedArm, runs: Mapping[str, SampleRuns], clusters: Mapping
             if sample.missing
         ),
     )
+
+
+def _arguments(headers: Iterable[Header], name: str) -> tuple[str, ...]:
+    """The values of a task argument, where it was given."""
+    return tuple(sorted({str(value) for header in headers if (value := header.arguments.get(name))}))
+
+
+def _tokens_per_run(arm: LoadedArm) -> float:
+    runs = [summary for log in arm.logs for summary in log.summaries if not summary.error]
+    used = [sum(model.total_tokens for model in run.model_usage.values()) for run in runs]
+    return math.fsum(used) / len(used) if any(used) else math.nan
 
 
 def _differing_settings(control: Sequence[LoadedLog], treatment: Sequence[LoadedLog]) -> tuple[Setting, ...]:

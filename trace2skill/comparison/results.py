@@ -1,5 +1,7 @@
 """The result of comparing conditions, as it is saved and shown."""
 
+import math
+
 from pydantic import BaseModel, ConfigDict
 
 from trace2skill.comparison.statistics import PairedResult
@@ -62,6 +64,15 @@ class Arm(_Record):
 
     skills: tuple[str, ...]
     """The skills given to the task; empty if it had none."""
+
+    memories: tuple[str, ...] = ()
+    """The memory banks given to the task, likewise."""
+
+    match_tokens: tuple[str, ...] = ()
+    """What its agent might spend on checking its work: the logs of another arm, or a number; empty for nothing."""
+
+    tokens_per_run: float = math.nan
+    """Mean tokens, read and generated, of the runs that did not fail; NaN where the logs do not tell."""
 
     samples: int
     """Samples that should have a score: those of any arm's dataset."""
@@ -163,6 +174,46 @@ class Comparison(_Record):
     """The scores that were tested, by sample id."""
 
 
+class Making(_Record):
+    """What an arm is, and what making its skill or memory took."""
+
+    arm: str
+    """Name of the arm in tables."""
+
+    method: str
+    """How its skill or memory was made."""
+
+    sees: str
+    """What the method may look at."""
+
+    author: tuple[str, ...] = ()
+    """Models that made it; empty where no model did, or nothing is known of it."""
+
+    trajectories: int | None = None
+    """Trajectories that it was made from; None where nothing is known, or nothing was made."""
+
+    calls: int | None = None
+    """Model calls that were answered, those whose answers could not be used among them; likewise."""
+
+    input_tokens: int | None = None
+    """Tokens read, cached ones included; likewise."""
+
+    output_tokens: int | None = None
+    """Tokens generated; likewise."""
+
+    rounds: int | None = None
+    """Model-asking samples in the longest chain of those that had to wait for each other; likewise."""
+
+    wall_seconds: float | None = None
+    """Time of its stages, those side by side counted once; likewise."""
+
+    artefact: str = ""
+    """Path of the skill or memory as the logs name it; empty where there is none."""
+
+    notes: tuple[str, ...] = ()
+    """What a reader of the row should know."""
+
+
 class ComparisonTable(_Record):
     """Several arms, each compared with the same baseline."""
 
@@ -180,3 +231,9 @@ class ComparisonTable(_Record):
 
     adjusted: tuple[float, ...]
     """P-values of the comparisons after Holm's correction, in the same order."""
+
+    methods: tuple[Making, ...] = ()
+    """What each arm is and what making it took, the baseline first; empty unless asked for."""
+
+    unequal: tuple[str, ...] = ()
+    """In what those who made the arms were not equal."""

@@ -26,7 +26,41 @@ def render(result: Comparison | ComparisonTable, width: int | None = None) -> st
     stamp = [SIMULATED] if _is_simulated(comparisons) else []
     head = "\n".join(paragraph(line, width) for line in [*stamp, _title(comparisons)])
     notes = "\n".join(paragraph(note, width) for note in _notes(comparisons))
-    return f"{head}\n\n{_table(comparisons, adjusted).text(width)}\n\n{notes}"
+    parts = [head, _table(comparisons, adjusted).text(width), notes]
+    if isinstance(result, ComparisonTable) and result.methods:
+        parts += _methods(result, width)
+    return "\n\n".join(parts)
+
+
+def _methods(result: ComparisonTable, width: int | None) -> Iterator[str]:
+    """What each arm is and what making it took: a table, then what is not equal, then where the artefacts lie."""
+    arms = {arm.name: arm for row in result.comparisons for arm in (row.control, row.treatment)}
+    rows = [
+        [
+            row.arm,
+            row.method,
+            row.sees,
+            ",\n".join(row.author) or "-",
+            *map(_count, (row.trajectories, row.calls, row.input_tokens, row.output_tokens, row.rounds)),
+            "-" if row.wall_seconds is None else f"{row.wall_seconds:.0f} s",
+            _per_run(arms[row.arm]),
+        ]
+        for row in result.methods
+    ]
+    numbers = ("trajec-\ntories", "calls", "tokens\nin", "tokens\nout", "rounds", "time", "tokens\nper run")
+    yield Table(columns=("arm", "method", "may see", "author", *numbers), rows=rows, right=numbers).text(width)
+    said = [*result.unequal, *(f"{row.arm}: {note}" for row in result.methods for note in row.notes)]
+    said += [f"{row.arm}: {row.artefact}" for row in result.methods if row.artefact]
+    said.append("Calls, tokens, rounds and time are those of making the arm; tokens per run are those of using it.")
+    yield "\n".join(paragraph(line, width) for line in said)
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _per_run(arm: Arm) -> str:
+    return "not told" if math.isnan(arm.tokens_per_run) else f"{arm.tokens_per_run:,.0f}"
 
 
 def _title(comparisons: Sequence[Comparison]) -> str:

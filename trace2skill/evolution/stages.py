@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -62,6 +63,9 @@ class StageUsage(BaseModel):
     critical_path_seconds: float
     """The longest chain of samples that had to wait for each other, without waiting for connections: the least wall
     time that more parallel calls could reach."""
+    rounds: int | None = None
+    """Samples in the longest chain of those that asked a model and had to wait for each other; None in manifests of
+    before it was counted."""
 
 
 @dataclass(kw_only=True)
@@ -74,6 +78,8 @@ class Tally:
     from earlier ones."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Working time of each sample."""
+    rounds: dict[str, float] = field(default_factory=dict)
+    """1 for each sample that asked a model, 0 for the others."""
 
     def add(self, sample: EvalSample) -> None:
         """Note a sample."""
@@ -81,6 +87,7 @@ class Tally:
         for model, used in sample.model_usage.items():
             self.usage[model] = self.usage.get(model, ModelUsage()) + used
         self.seconds[str(sample.id)] = sample.working_time or 0.0
+        self.rounds[str(sample.id)] = float(bool(sample.turn_count))
 
 
 def file_of(log: EvalLog) -> Path:
@@ -92,17 +99,14 @@ def critical_path(seconds: Mapping[str, float], waits_for: Mapping[str, Sequence
     """Length of the longest chain.
 
     Args:
-        seconds: Time of each sample.
+        seconds: Time of each sample, or whatever else is added up along it.
         waits_for: The samples that a sample waits for, without cycles; those that are not listed wait for none.
     """
+    # In an order in which nothing stands before what it waits for: a chain may be longer than Python can recurse.
     ends: dict[str, float] = {}
-
-    def end(name: str) -> float:
-        if name not in ends:
-            ends[name] = seconds.get(name, 0.0) + max(map(end, waits_for.get(name, ())), default=0.0)
-        return ends[name]
-
-    return max(map(end, seconds), default=0.0)
+    for name in TopologicalSorter({**dict.fromkeys(seconds, ()), **waits_for}).static_order():
+        ends[name] = seconds.get(name, 0.0) + max((ends[other] for other in waits_for.get(name, ())), default=0.0)
+    return max(ends.values(), default=0.0)
 
 
 def run_stage(
@@ -209,6 +213,7 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
         completed=completed,
         wall_seconds=(datetime.fromisoformat(completed) - datetime.fromisoformat(started)).total_seconds(),
         critical_path_seconds=round(critical_path(tally.seconds, waits_for), 3),
+        rounds=int(critical_path(tally.rounds, waits_for)),
     )
 
 

@@ -5,7 +5,7 @@ once, into a `Header`; nobody downstream opens one again. Open `trajectory.py` f
 an evaluation), `outcome.py` (what success is), `task.py` (the logged task, created anew).
 """
 
-from trace2skill.logs.files import load_logs
+from trace2skill.logs.files import LoadedLog, load_logs
 from trace2skill.logs.header import Header
 from trace2skill.logs.outcome import SuccessRule
 from trace2skill.logs.task import recreate_task
@@ -14,6 +14,7 @@ from trace2skill.logs.transcript import render_transcript
 
 __all__ = [
     "Header",
+    "LoadedLog",
     "SuccessRule",
     "Trajectories",
     "Trajectory",
