@@ -193,6 +193,7 @@ async def _conclude(state: TaskState, trajectory: str, submission: Submission, a
         fix=submission.script,
         fix_source=submission.source,
         leaks=leaking_edits(patch, guarded),
+        guarded=tuple(sorted(guarded)),
         rejected=rejected,
     )
     store().set(ANALYSIS, analysis.model_dump(mode="json"))
@@ -260,6 +261,7 @@ async def _report(
         lessons_stopped=stopped,
         patch=patch,
         leaks=leaking_edits(patch, guarded),
+        guarded=tuple(sorted(guarded)),
         rejected=rejected,
     )
 
