@@ -4,6 +4,7 @@ Every method is a `Work`: it gets a run that has been checked and claimed, with 
 the resuming that the parallel method has, and writes the run's results.
 """
 
+from trace2skill.baselines.sequential import sequential
 from trace2skill.evolution.configuration import Method
 from trace2skill.evolution.evolve import Work, parallel
 
@@ -12,5 +13,5 @@ __all__ = ["work_of"]
 
 def work_of(method: Method) -> Work:
     """What a method does in a run."""
-    works: dict[Method, Work] = {"parallel": parallel}
+    works: dict[Method, Work] = {"parallel": parallel, "sequential": sequential}
     return works[method]

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import click
 import yaml
+from click.core import ParameterSource
 from pydantic import ValidationError
 
 from trace2skill.baselines import work_of
@@ -15,7 +16,15 @@ from trace2skill.cli.printing import command, say, show, show_line
 from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.errors import PatchError
 from trace2skill.evolution.candidates import Selection, check_selectable, evolve_seeds, select_candidate
-from trace2skill.evolution.configuration import Analysts, EvolveConfig, Merger, Method
+from trace2skill.evolution.configuration import (
+    OPTIONS,
+    AnalyseWith,
+    Analysts,
+    EvolveConfig,
+    Merger,
+    Method,
+    foreign_option,
+)
 from trace2skill.evolution.evolve import evolve
 from trace2skill.evolution.folder import LEDGER, MANIFEST, Manifest
 from trace2skill.evolution.plan import ASSUMPTIONS, PlannedStage, plan, plan_table
@@ -94,9 +103,8 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.option(
     "--analysts",
     type=click.Choice(get_args(Analysts)),
-    default=DEFAULTS.analysts,
-    show_default=True,
-    help="Which runs are studied: failures with a proven fix, successes, both, or failures in a single call.",
+    help="Which runs are studied: failures with a proven fix, successes, both, or failures in a single call.  "
+    "[default: the method's own: combined; sequential: error]",
 )
 @click.option("--model", help="Model for all parts.  [default: the one that produced the logs]")
 @click.option("--model-base-url", help="Address of that model.  [default: the provider's]")
@@ -115,7 +123,7 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.option("-T", "task_args", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Task argument to change.")
 @click.option("--sandbox", help="Where the task's code runs: bwrap, docker, local.  [default: the task's own choice]")
 @click.option("--analyst-model", help="Model of the analysts, where it is another one.")
-@click.option("--merger-model", help="Model that merges, where it is another one.")
+@click.option("--merger-model", help="Model that merges or edits, where it is another one.")
 @click.option("--profile", help=f"Sampling profile: {', '.join(bundled_profiles())}, or a YAML file.")
 @click.option("--prompts", type=str, help="Folder with prompts of your own, named after the roles.")
 @click.option(
@@ -138,6 +146,27 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
     default=DEFAULTS.min_support,
     show_default=True,
     help="Trajectories that must support an edit of SKILL.md.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=DEFAULTS.batch,
+    show_default=True,
+    help="Trajectories that one call of the sequential method edits from.",
+)
+@click.option("--order-seed", type=int, help="Shuffle the trajectories of the sequential method.  [default: log order]")
+@click.option(
+    "--analyse-with",
+    type=click.Choice(get_args(AnalyseWith)),
+    default=DEFAULTS.analyse_with,
+    show_default=True,
+    help="Skill that the analysts of the sequential method see: the initial one, or that of the moment.",
+)
+@click.option(
+    "--final-consolidation/--no-final-consolidation",
+    default=DEFAULTS.final_consolidation,
+    show_default=True,
+    help="Let the sequential method look over all its changes in a last call.",
 )
 @click.option("--scorer", help="Scorer that says what success is, where the logs have several.")
 @click.option(
@@ -208,7 +237,10 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
     type=click.Choice(["full", "rich", "plain", "log", "none"]),
     help="Progress display of Inspect.",
 )
+@click.pass_context
 def evolve_command(
+    context: click.Context,
+    /,
     logs: tuple[Path, ...],
     skill: Path,
     output: Path | None,
@@ -224,10 +256,11 @@ def evolve_command(
     for the reason that it prints; 130, 143 interrupted.
     """
     running: dict[str, Any] = {name: settings.pop(name) for name in ("display", "max_connections")}
+    _refuse_foreign(context, settings["method"])
     try:
         config = EvolveConfig(**settings)
     except ValidationError as error:
-        raise click.UsageError(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from error
+        raise click.UsageError(": ".join([*map(str, error.errors()[0]["loc"]), error.errors()[0]["msg"]])) from error
     if dry_run:
         print_plan(plan(logs, skill, config, patches), seeds=max(len(seeds), 1))
         return
@@ -249,6 +282,13 @@ def evolve_command(
         sys.exit(UNCHANGED)
     if select:
         print_selection(select_candidate(logs, skill, output, manifests, config, **running), output)
+
+
+def _refuse_foreign(context: click.Context, method: Method) -> None:
+    """Refuse options that the method does not have, even where they say the default."""
+    for name, methods in OPTIONS.items():
+        if method not in methods and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(foreign_option(name, method))
 
 
 def print_manifest(manifest: Manifest, folder: Path) -> None:
