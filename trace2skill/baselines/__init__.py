@@ -1,7 +1,7 @@
 """Other ways from the same logs to a skill or a bank, to compare the parallel method with. One file each.
 
 Every method is a `Work`: it gets a run that has been checked and claimed, with the stages, the ledger, the costs and
-the resuming that the parallel method has, and writes the run's results.
+the resuming that the parallel method has, and writes the run's results. `sequential.py` has its calls in `editing.py`.
 """
 
 from trace2skill.baselines.sequential import sequential
