@@ -13,7 +13,7 @@ from inspect_ai.log import list_eval_logs, read_eval_log_sample_summaries
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ("ledger.jsonl", "provenance.json", "changes.diff", "CHANGELOG.md")
-STAGES = ("error-analysis", "success-analysis", "replay", "consolidation")
+STAGES = ("error-analysis", "success-analysis", "replay", "consolidation", "sequential-editing")
 
 
 def command(name: str, *arguments: str) -> list[str]:
@@ -36,6 +36,13 @@ def evolution(logs: Path, skill: str, output: Path, *options: str) -> list[str]:
     return command(
         "trace2skill", "evolve", str(logs), "--skill", str(ROOT / "skills" / skill),
         "--merge-batch", "2", "--output", str(output), "--display", "none", *options,
+    )  # fmt: skip
+
+
+def sequential_evolution(logs: Path, skill: str, output: Path, *options: str) -> list[str]:
+    return command(
+        "trace2skill", "evolve", str(logs), "--skill", str(ROOT / "skills" / skill),
+        "--method", "sequential", "--output", str(output), "--display", "none", *options,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.resumed import ROOT, all_finished, evolution, finished, kill_when, results, roll_out
+from tests.resumed import ROOT, all_finished, evolution, finished, kill_when, results, roll_out, sequential_evolution
 
 KILLS = 20
 
@@ -110,3 +110,25 @@ def test_twenty_kills_at_random_moments_change_nothing(problems: Path, tmp_path:
         left, number = left - kills, number + 1
         if not kills:
             work /= 2  # the machine has become faster than it was at first
+
+
+def test_kills_at_random_batches_of_sequential_editing_change_nothing(problems: Path, tmp_path: Path) -> None:
+    first, whole = tmp_path / "first", tmp_path / "whole"
+    subprocess.run(evolution(problems, "math-basic", first), cwd=ROOT, check=True, capture_output=True)
+
+    def run(output: Path) -> list[str]:
+        return sequential_evolution(problems, "math-basic", output, "--reuse-analyses", str(first))
+
+    subprocess.run(run(whole), cwd=ROOT, check=True, capture_output=True)
+    batches = len(finished(whole, "sequential-editing"))
+    chance = random.Random(batches)
+    kills = 0
+    for number in range(5):
+        cut = tmp_path / f"cut-{number}"
+        due = chance.randint(1, batches - 1)
+        while kill_when(run(cut), lambda cut=cut, due=due: len(finished(cut, "sequential-editing")) >= due):
+            kills += 1
+            due += chance.randint(1, batches)
+        assert results(cut, "math-basic") == results(whole, "math-basic")
+        assert set(finished(cut, "sequential-editing")) == set(finished(whole, "sequential-editing"))
+    assert kills >= 5

@@ -192,7 +192,8 @@ async def _conclude(state: TaskState, trajectory: str, submission: Submission, a
         patch=patch,
         fix=submission.script,
         fix_source=submission.source,
-        leaks=leaking_edits(patch, guarded),
+        leaks=leaking_edits(patch.edits if patch else (), guarded),
+        guarded=tuple(sorted(guarded)),
         rejected=rejected,
     )
     store().set(ANALYSIS, analysis.model_dump(mode="json"))
@@ -259,7 +260,8 @@ async def _report(
         lessons=tuple(lessons),
         lessons_stopped=stopped,
         patch=patch,
-        leaks=leaking_edits(patch, guarded),
+        leaks=leaking_edits(patch.edits if patch else (), guarded),
+        guarded=tuple(sorted(guarded)),
         rejected=rejected,
     )
 

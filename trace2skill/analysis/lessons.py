@@ -1,6 +1,6 @@
 """The last turn of every analyst: its lessons as edits of the frozen skill, in the same conversation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_model
 
@@ -89,12 +89,9 @@ def _edits(proposed: ProposedPatch, trajectory: str) -> tuple[Edit, ...]:
     )
 
 
-def leaking_edits(patch: Patch | None, values: frozenset[str]) -> dict[str, str]:
-    """The edits of a patch that the leak guard stops, by id, with the reason."""
-    texts = {
-        edit.id: "\n".join((edit.file, edit.target, edit.content, edit.rationale))
-        for edit in (patch.edits if patch else ())
-    }
+def leaking_edits(edits: Iterable[Edit], values: frozenset[str]) -> dict[str, str]:
+    """The edits that the leak guard stops, by id, with the reason."""
+    texts = {edit.id: "\n".join((edit.file, edit.target, edit.content, edit.rationale)) for edit in edits}
     reasons = {name: leaked(text, values) for name, text in texts.items()}
     return {name: reason for name, reason in reasons.items() if reason}
 

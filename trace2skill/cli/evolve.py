@@ -7,20 +7,28 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
-import yaml
+from click.core import ParameterSource
 from pydantic import ValidationError
 
 from trace2skill.baselines import work_of
+from trace2skill.cli.options import names, pairs, replays, seeds
 from trace2skill.cli.printing import command, say, show, show_line
 from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.errors import PatchError
 from trace2skill.evolution.candidates import Selection, check_selectable, evolve_seeds, select_candidate
-from trace2skill.evolution.configuration import Analysts, EvolveConfig, Merger, Method
+from trace2skill.evolution.configuration import (
+    OPTIONS,
+    AnalyseWith,
+    Analysts,
+    EvolveConfig,
+    Merger,
+    Method,
+    foreign_option,
+)
 from trace2skill.evolution.evolve import evolve
 from trace2skill.evolution.folder import LEDGER, MANIFEST, Manifest
 from trace2skill.evolution.plan import ASSUMPTIONS, PlannedStage, plan, plan_table
 from trace2skill.files import read_model
-from trace2skill.foreign import ForeignError, yaml_value
 from trace2skill.models.sampling import bundled_profiles
 from trace2skill.skill.hazards import HAZARD_KINDS
 from trace2skill.tables import Table
@@ -29,47 +37,6 @@ DEFAULTS = EvolveConfig()
 
 UNCHANGED = 3
 """Exit code of a run that is finished and left the skill as it was."""
-
-
-def _seeds(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
-    try:
-        seeds = tuple(int(part) for part in value.split(",")) if value else ()
-    except ValueError as error:
-        raise click.BadParameter(f"'{value}' is no list of numbers such as 41,42,43") from error
-    if len(set(seeds)) < len(seeds):
-        raise click.BadParameter(f"'{value}' names a seed twice")
-    return seeds
-
-
-def _replays(context: click.Context, parameter: click.Parameter, value: str | None) -> int:
-    if value is None:
-        return 0
-    kind, _, count = value.partition(":")
-    if kind != "replay" or not count.isdigit() or int(count) < 1:
-        raise click.BadParameter(f"'{value}' is not replay:K with K of 1 or more, such as replay:3")
-    return int(count)
-
-
-def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    """NAME=VALUE, with the value read as YAML, as Inspect does."""
-    try:
-        return {name: yaml_value(value, name) for name, value in _split(values).items()}
-    except (ForeignError, yaml.YAMLError) as error:
-        raise click.BadParameter(f"a value is not valid YAML: {error}") from error
-
-
-def _names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    return _split(values)
-
-
-def _split(values: tuple[str, ...]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for text in values:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise click.BadParameter(f"'{text}' is not NAME=VALUE")
-        found[name] = value
-    return found
 
 
 def _show_withheld(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
@@ -94,28 +61,25 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.option(
     "--analysts",
     type=click.Choice(get_args(Analysts)),
-    default=DEFAULTS.analysts,
-    show_default=True,
-    help="Which runs are studied: failures with a proven fix, successes, both, or failures in a single call.",
+    help="Which runs are studied: failures with a proven fix, successes, both, or failures in a single call.  "
+    "[default: the method's own: combined; sequential: error]",
 )
 @click.option("--model", help="Model for all parts.  [default: the one that produced the logs]")
 @click.option("--model-base-url", help="Address of that model.  [default: the provider's]")
-@click.option(
-    "-M", "model_args", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Argument of its provider."
-)
+@click.option("-M", "model_args", multiple=True, callback=pairs, metavar="NAME=VALUE", help="Argument of its provider.")
 @click.option(
     "--model-role",
     "model_roles",
     multiple=True,
-    callback=_names,
+    callback=names,
     metavar="ROLE=MODEL",
     help="Model in a role of the logged task, such as its grader; never taken from a log.",
 )
 @click.option("--task", type=str, metavar="FILE", help="Source file of the logged task, if you trust it.")
-@click.option("-T", "task_args", multiple=True, callback=_pairs, metavar="NAME=VALUE", help="Task argument to change.")
+@click.option("-T", "task_args", multiple=True, callback=pairs, metavar="NAME=VALUE", help="Task argument to change.")
 @click.option("--sandbox", help="Where the task's code runs: bwrap, docker, local.  [default: the task's own choice]")
 @click.option("--analyst-model", help="Model of the analysts, where it is another one.")
-@click.option("--merger-model", help="Model that merges, where it is another one.")
+@click.option("--merger-model", help="Model that merges or edits, where it is another one.")
 @click.option("--profile", help=f"Sampling profile: {', '.join(bundled_profiles())}, or a YAML file.")
 @click.option("--prompts", type=str, help="Folder with prompts of your own, named after the roles.")
 @click.option(
@@ -139,12 +103,33 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
     show_default=True,
     help="Trajectories that must support an edit of SKILL.md.",
 )
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=DEFAULTS.batch,
+    show_default=True,
+    help="Trajectories that one call of the sequential method edits from.",
+)
+@click.option("--order-seed", type=int, help="Shuffle the trajectories of the sequential method.  [default: log order]")
+@click.option(
+    "--analyse-with",
+    type=click.Choice(get_args(AnalyseWith)),
+    default=DEFAULTS.analyse_with,
+    show_default=True,
+    help="Skill that the analysts of the sequential method see: the initial one, or that of the moment.",
+)
+@click.option(
+    "--final-consolidation/--no-final-consolidation",
+    default=DEFAULTS.final_consolidation,
+    show_default=True,
+    help="Let the sequential method look over all its changes in a last call.",
+)
 @click.option("--scorer", help="Scorer that says what success is, where the logs have several.")
 @click.option(
     "--threshold", type=float, default=DEFAULTS.threshold, show_default=True, help="Least score of a success."
 )
 @click.option("--success", default="", help="What success is, over all scores: 'match == 1 and rubric.style >= 0.5'.")
-@click.option("--verify", "replays", callback=_replays, help="Stronger gate: replay:K.  [default: the clean run alone]")
+@click.option("--verify", "replays", callback=replays, help="Stronger gate: replay:K.  [default: the clean run alone]")
 @click.option(
     "--max-turns",
     type=click.IntRange(1),
@@ -189,7 +174,7 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
     help="Hazards that evolved text may bring into the skill; by default they are withheld.",
 )
 @click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True, help="Seed of every model call.")
-@click.option("--seeds", callback=_seeds, help="Evolve one skill per seed, such as 41,42,43.")
+@click.option("--seeds", callback=seeds, help="Evolve one skill per seed, such as 41,42,43.")
 @click.option("--select", is_flag=True, help="Play each evolved skill on the logged tasks; keep the best if it helps.")
 @click.option("--patches", multiple=True, type=click.Path(path_type=Path), help="Patch file to consolidate as well.")
 @click.option("--max-connections", type=click.IntRange(1), help="Model calls under way at once.  [default: adaptive]")
@@ -208,7 +193,10 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
     type=click.Choice(["full", "rich", "plain", "log", "none"]),
     help="Progress display of Inspect.",
 )
+@click.pass_context
 def evolve_command(
+    context: click.Context,
+    /,
     logs: tuple[Path, ...],
     skill: Path,
     output: Path | None,
@@ -224,10 +212,11 @@ def evolve_command(
     for the reason that it prints; 130, 143 interrupted.
     """
     running: dict[str, Any] = {name: settings.pop(name) for name in ("display", "max_connections")}
+    _refuse_foreign(context, settings["method"])
     try:
         config = EvolveConfig(**settings)
     except ValidationError as error:
-        raise click.UsageError(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from error
+        raise click.UsageError(": ".join([*map(str, error.errors()[0]["loc"]), error.errors()[0]["msg"]])) from error
     if dry_run:
         print_plan(plan(logs, skill, config, patches), seeds=max(len(seeds), 1))
         return
@@ -249,6 +238,13 @@ def evolve_command(
         sys.exit(UNCHANGED)
     if select:
         print_selection(select_candidate(logs, skill, output, manifests, config, **running), output)
+
+
+def _refuse_foreign(context: click.Context, method: Method) -> None:
+    """Refuse options that the method does not have, even where they say the default."""
+    for name, methods in OPTIONS.items():
+        if method not in methods and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(foreign_option(name, method))
 
 
 def print_manifest(manifest: Manifest, folder: Path) -> None:

@@ -76,14 +76,14 @@ def assemble(
 def _build(initial: Skill, edits: Sequence[Edit], simulated: str) -> tuple[Applied, list[str]]:
     """The skill with these edits, within the size limits if moving text can do it, and what its check finds."""
     plain = apply_edits(initial, edits)
-    stamped = _stamped(plain, simulated)
-    too_long = size_findings(stamped.skill)
+    marked = stamped(plain, simulated)
+    too_long = size_findings(marked.skill)
     # Other findings come first: a link that leads nowhere must not hide in a reference.
-    others = [finding for finding in check_skill(stamped.skill) if finding not in too_long]
+    others = [finding for finding in check_skill(marked.skill) if finding not in too_long]
     if others or not too_long:
-        return stamped, others
-    reserve = len(stamped.lines[SKILL_MD]) - len(plain.lines[SKILL_MD])
-    shorter = _stamped(move_out(plain, reserve), simulated)
+        return marked, others
+    reserve = len(marked.lines[SKILL_MD]) - len(plain.lines[SKILL_MD])
+    shorter = stamped(move_out(plain, reserve), simulated)
     return shorter, check_skill(shorter.skill)
 
 
@@ -98,7 +98,7 @@ def _at_fault(initial: Skill, edits: Sequence[Edit], applied: Applied, finding: 
     return found or [edit for edit in edits if edit.file in finding] or edits
 
 
-def _stamped(applied: Applied, simulated: str) -> Applied:
+def stamped(applied: Applied, simulated: str) -> Applied:
     """The same with the warning as the last line of SKILL.md, where a person who copies the skill finds it."""
     if not simulated or simulated in applied.skill.skill_md:
         return applied

@@ -48,7 +48,7 @@ class Applied:
     """The edits that were not, by id."""
 
 
-def apply_edits(skill: Skill, edits: Iterable[Edit]) -> Applied:
+def apply_edits(skill: Skill, edits: Iterable[Edit], origins: Mapping[str, Provenance] | None = None) -> Applied:
     """Apply edits to a frozen skill.
 
     Every edit is resolved against `skill` as it is; none sees another's result. Edits that conflict with a better
@@ -58,6 +58,7 @@ def apply_edits(skill: Skill, edits: Iterable[Edit]) -> Applied:
     Args:
         skill: The frozen skill.
         edits: Edits with unique ids, in any order.
+        origins: Origin of the frozen skill's own lines, where earlier edits have brought some.
 
     Raises:
         PatchError: Two edits have the same id.
@@ -77,7 +78,7 @@ def apply_edits(skill: Skill, edits: Iterable[Edit]) -> Applied:
     while True:
         _reject_groups(groups, rejected)
         selection = select([one for one in resolved if one.edit.id not in rejected])
-        changed, lines = _write(skill, selection.kept)
+        changed, lines = _write(skill, selection.kept, origins or {})
         broken = _broken_links(skill, changed, selection.kept)
         if not broken:
             break
@@ -201,8 +202,11 @@ def _broken_links(before: Skill, after: Skill, kept: Sequence[Resolved]) -> list
     return broken
 
 
-def _write(skill: Skill, kept: Sequence[Resolved]) -> tuple[Skill, dict[str, Provenance]]:
+def _write(
+    skill: Skill, kept: Sequence[Resolved], origins: Mapping[str, Provenance]
+) -> tuple[Skill, dict[str, Provenance]]:
     """The skill with these edits, none of which conflicts with another, and the origin of its lines."""
+    before = {path: (None,) * len(skill.lines(path)) for path in skill.files if skill.is_text(path)} | dict(origins)
     by_file: defaultdict[str, list[Resolved]] = defaultdict(list)
     for one in sorted(kept, key=lambda one: rank(one.edit)):
         by_file[one.file].append(one)
@@ -219,11 +223,9 @@ def _write(skill: Skill, kept: Sequence[Resolved]) -> tuple[Skill, dict[str, Pro
             document = document_of(skill, file)
             result = splice(document, _splices([one for one in edits if one.kind != "create"]))
             changes[file] = encode(document, result)
-            lines[file] = tuple(line.owner for line in result)
+            lines[file] = tuple(line.owner if line.origin is None else before[file][line.origin] for line in result)
     changed = skill.with_files(changes) if changes else skill
-    for path in changed.files:
-        if path not in lines and changed.is_text(path):
-            lines[path] = (None,) * len(changed.lines(path))
+    lines = {path: owners for path, owners in before.items() if path in changed.files} | lines
     return changed, dict(sorted(lines.items()))
 
 

@@ -25,12 +25,13 @@ from trace2skill.skill.folder import Skill
 from trace2skill.text import printable
 
 
-def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdicts]:
+def analyse(run: Run, trajectories: Trajectories, stage: str = "analysis") -> tuple[list[Analysis], Verdicts]:
     """Run the analysts, and the gates on what they submitted.
 
     Args:
         run: The run.
         trajectories: What is analysed.
+        stage: Log folder.
 
     Returns:
         The analyses by trajectory, and the verdicts of the gates.
@@ -43,7 +44,7 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
     broken: dict[str, str] = {}
     pool = _pool(run, trajectories)
     tolerate = max(1, int(run.config.max_quarantined * len(pool))) if run.config.max_quarantined else 0
-    for _, sample in _samples(run, trajectories, tolerate):
+    for _, sample in _samples(run, trajectories, stage, tolerate):
         name = str(sample.id)
         if sample.error:
             broken[name.removesuffix(CLEAN_RUN)] = sample.error.message
@@ -53,10 +54,10 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
             analyses[name] = analysis
     if lost := sorted(pool - analyses.keys() - broken.keys()):
         raise LogError(
-            f"{len(lost)} analyses are missing in {run.folder / 'logs' / 'analysis'}, that of {lost[0]} among them. "
+            f"{len(lost)} analyses are missing in {run.folder / 'logs' / stage}, that of {lost[0]} among them. "
             "Delete that folder and run the same command again."
         )
-    _quarantine(run, broken, tolerate)
+    _quarantine(run, broken, stage, tolerate)
     ordered = [analyses[name] for name in sorted(analyses.keys() - broken.keys())]
     verdicts = Verdicts(clean_runs=clean_runs)
     if run.config.replays:
@@ -64,19 +65,19 @@ def analyse(run: Run, trajectories: Trajectories) -> tuple[list[Analysis], Verdi
     return ordered, verdicts
 
 
-def _samples(run: Run, trajectories: Trajectories, tolerate: int) -> Iterator[tuple[EvalLog, EvalSample]]:
+def _samples(run: Run, trajectories: Trajectories, stage: str, tolerate: int) -> Iterator[tuple[EvalLog, EvalSample]]:
     if run.config.reuse_analyses:
-        return reused_stage(run.config.reuse_analyses, run.costs)
-    return run.stage("analysis", _analysis_tasks(run, trajectories), _after_analysis, tolerate=tolerate)
+        return reused_stage(run.config.reuse_analyses, run.config.analysts, run.costs)
+    return run.stage(stage, _analysis_tasks(run, trajectories), _after_analysis, tolerate=tolerate)
 
 
-def _quarantine(run: Run, broken: Mapping[str, str], tolerate: int) -> None:
+def _quarantine(run: Run, broken: Mapping[str, str], stage: str, tolerate: int) -> None:
     """Leave out what broke, with its reason in the ledger: a bad sample is no reason to lose the others."""
     if len(broken) > tolerate:
         name, reason = next(iter(sorted(broken.items())))
         raise LogError(
             f"{len(broken)} analyses broke, {tolerate} may; {name} with: {reason} Finished ones are kept in "
-            f"{run.folder / 'logs' / 'analysis'}. Mend the cause, or raise --max-quarantined with another --output."
+            f"{run.folder / 'logs' / stage}. Mend the cause, or raise --max-quarantined with another --output."
         )
     for name, reason in sorted(broken.items()):
         run.ledger.analysis(name, f"quarantined: the analysis broke: {printable(reason)[:500]}")

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trace2skill.logs.trust import Allowed
 from trace2skill.models.asking import TRANSCRIPT_TOKENS
@@ -16,11 +16,37 @@ Analysts = Literal["error", "success", "combined", "error-llm"]
 """Condition: which pools of trajectories are analysed (paper, section 4.1); in the ablation `error-llm`, failures are
 analysed in a single call, without tools and without the gate."""
 
-Method = Literal["parallel"]
+Method = Literal["parallel", "sequential"]
 """How trajectories become a skill, or a bank: the parallel method, or a baseline of `trace2skill.baselines`."""
+
+ANALYSTS: dict[Method, Analysts] = {"sequential": "error"}
+"""Which trajectories a method's authors analyse, where it is not both pools."""
+
+OPTIONS: dict[str, tuple[Method, ...]] = {
+    "merger": ("parallel",),
+    "merge_batch": ("parallel",),
+    "min_support": ("parallel",),
+    "replays": ("parallel",),
+    "batch": ("sequential",),
+    "order_seed": ("sequential",),
+    "analyse_with": ("sequential",),
+    "final_consolidation": ("sequential",),
+}
+"""Settings that only some methods have; all have the others."""
 
 Merger = Literal["model", "lexical"]
 """Who merges: the model, or text similarity alone (a control that needs no model)."""
+
+AnalyseWith = Literal["initial", "current"]
+"""The skill that analysts see: the initial one, or the one of that moment."""
+
+
+def foreign_option(name: str, method: Method) -> str:
+    """What there is to say of a setting that a method does not have."""
+    option = {"replays": "--verify", "final_consolidation": "--no-final-consolidation"}.get(
+        name, f"--{name.replace('_', '-')}"
+    )
+    return f"{option} belongs to --method {' or '.join(OPTIONS[name])}; --method {method} has no use for it"
 
 
 _SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
@@ -41,6 +67,14 @@ class EvolveConfig(BaseModel):
     """Patches per merge call."""
     min_support: int = Field(default=2, ge=1)
     """Trajectories that must support an edit of SKILL.md."""
+    batch: int = Field(default=1, ge=1)
+    """Trajectories per edit call of the sequential method."""
+    order_seed: int | None = None
+    """Shuffles the trajectories of the sequential method; none for the order of the logs."""
+    analyse_with: AnalyseWith = "initial"
+    """Which skill the analysts of the sequential method see."""
+    final_consolidation: bool = True
+    """Whether the sequential method's last call looks over all changes."""
     model: str | None = None
     """Model that plays every part; by default the one that produced the logs, with its settings."""
     model_base_url: str | None = None
@@ -95,6 +129,25 @@ class EvolveConfig(BaseModel):
     """Kinds of hazards that evolved text may bring into the skill; others are withheld."""
     seed: int = 42
     """Seed of every model call."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolved(cls, values: Any) -> Any:
+        """Which trajectories are analysed depends on the method, unless it is said."""
+        if isinstance(values, dict) and values.get("analysts") is None:
+            usual = ANALYSTS.get(values.get("method", "parallel"), "combined")
+            return {**values, "analysts": usual}
+        return values
+
+    @model_validator(mode="after")
+    def _of_the_method(self) -> "EvolveConfig":
+        fields = type(self).model_fields
+        for name, methods in OPTIONS.items():
+            if self.method not in methods and getattr(self, name) != fields[name].default:
+                raise ValueError(foreign_option(name, self.method))
+        if self.analyse_with == "current" and self.reuse_analyses:
+            raise ValueError("analyses with the skill of the moment are made anew: leave out --reuse-analyses")
+        return self
 
     @field_validator("model_args")
     @classmethod

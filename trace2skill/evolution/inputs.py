@@ -64,9 +64,14 @@ def read_inputs(
     Raises:
         LogError: A log cannot be used, holds nothing for the condition, or cannot be replayed as the settings want.
         SkillError: The skill is malformed.
-        PatchError: A patch file is malformed or unsafe, or a trajectory would be counted twice.
+        PatchError: A patch file is malformed or unsafe, the method takes none, or a trajectory would be counted twice.
         Trace2SkillError: The prompts or the profile cannot be used.
     """
+    if patches and config.method != "parallel":
+        raise PatchError(
+            f"--patches are merged by --method parallel. --method {config.method} starts from lessons, not from edits: "
+            "leave them out."
+        )
     initial = _checked(load_skill(resolve_path(str(skill))))
     prompts = load_prompts(Path(config.prompts) if config.prompts else None)
     profile = load_profile(config.profile) if config.profile else None

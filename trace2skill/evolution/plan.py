@@ -1,5 +1,6 @@
 """What a run will take: model calls and tokens, estimated from the logs before anything is asked of a model."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -62,6 +63,8 @@ class PlannedStage(BaseModel):
     """Tokens read, about; in conversations with tools most of them from the server's prefix cache."""
     output_tokens: int
     """Tokens generated, about."""
+    rounds: int
+    """Samples that have to wait for each other at most; a clean run needs no model and is not counted."""
     most_tokens: int
     """Tokens read and generated at most, repair rounds aside."""
 
@@ -92,9 +95,13 @@ def plan(
         analysed = sum(stage.samples for stage in stages)
         if config.reuse_analyses:
             stages = []
+        if config.analyse_with == "current":
+            stages = [stage.model_copy(update={"rounds": math.ceil(analysed / config.batch)}) for stage in stages]
         if config.replays:
             stages.append(_replays(read, inputs, config))
-    if config.merger == "model" and analysed + imported:
+    if config.method == "sequential" and analysed:
+        stages.append(_edits(analysed, inputs, config))
+    elif config.method == "parallel" and config.merger == "model" and analysed + imported:
         stages.append(_merges(analysed + imported, inputs, config))
     return tuple(stages)
 
@@ -112,6 +119,7 @@ _FIGURES = {
     "samples": "samples",
     "calls": "calls\nabout",
     "most_calls": "calls\nat most",
+    "rounds": "rounds",
     "input_tokens": "tokens in\nabout",
     "output_tokens": "tokens out\nabout",
     "most_tokens": "tokens\nat most",
@@ -164,6 +172,7 @@ def _analysis(stage: str, role: Role, rows: Sequence[Trajectory], inputs: Inputs
         most_calls=(most_turns + 1) * len(rows),
         input_tokens=read,
         output_tokens=(turns + 1) * len(rows) * TURN_TOKENS // 2,
+        rounds=1,
         most_tokens=most,
     )
 
@@ -200,6 +209,7 @@ def _replays(read: Trajectories, inputs: Inputs, config: EvolveConfig) -> Planne
         most_calls=runs * config.max_turns,
         input_tokens=sum(header.input_tokens for header in read.headers) * runs // ran,
         output_tokens=sum(header.output_tokens for header in read.headers) * runs // ran,
+        rounds=1,
         most_tokens=runs * _conversation(opening, config.max_turns, reply, tools=True),
     )
 
@@ -220,8 +230,31 @@ def _merges(patches: int, inputs: Inputs, config: EvolveConfig) -> PlannedStage:
         most_calls=calls,
         input_tokens=calls * fixed + round(edits * EDIT_TOKENS),
         output_tokens=round(edits * EDIT_TOKENS),
+        rounds=len(levels) + 1,
         # A merge reads at most a full batch of replies.
         most_tokens=calls * (fixed + (config.merge_batch + 1) * reply),
+    )
+
+
+def _edits(trajectories: int, inputs: Inputs, config: EvolveConfig) -> PlannedStage:
+    """The calls of sequential editing, each of which reads the skill that the one before it has left."""
+    batches = math.ceil(trajectories / config.batch)
+    calls = batches + config.final_consolidation
+    shown = sum(len(inputs.skill.text(path)) for path in inputs.skill.files if inputs.skill.is_text(path))
+    fixed = _tokens(inputs.prompts.source("editor")) + shown // CHARACTERS_PER_TOKEN
+    written = round(trajectories * EDITS_PER_PATCH * EDIT_TOKENS)
+    reply = _most(config.settings(inputs.profile).merger)
+    return PlannedStage(
+        stage="sequential_editing",
+        samples=calls,
+        calls=calls,
+        most_calls=calls,
+        rounds=calls,
+        # A lesson is as long as the edit that it becomes, and on average half of the edits stand in the skill already.
+        input_tokens=calls * (fixed + written // 2) + written,
+        output_tokens=written,
+        # What a call reads of earlier ones is no longer than all of their replies, nor than a skill may be.
+        most_tokens=calls * (fixed + reply) + reply * calls * (calls - 1) // 2 + trajectories * reply,
     )
 
 

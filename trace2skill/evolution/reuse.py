@@ -6,11 +6,12 @@ from pathlib import Path
 from inspect_ai.log import EvalLog, EvalSample, list_eval_logs, read_eval_log
 
 from trace2skill.errors import LogError, Trace2SkillError
+from trace2skill.evolution.configuration import Analysts
 from trace2skill.evolution.folder import RUN, Record, Reused, read_record, seal_of
 from trace2skill.evolution.stages import StageUsage, Tally, finished_samples, usage
 
 _SETTINGS = (
-    "analysts", "scorer", "threshold", "success", "task_args", "max_turns", "analyst_tokens", "analyst_seconds",
+    "scorer", "threshold", "success", "task_args", "max_turns", "analyst_tokens", "analyst_seconds",
     "transcript_tokens",
 )  # fmt: skip
 _PROMPTS = ("error_analyst", "error_analyst_answer", "error_llm", "success_analyst", "patch")
@@ -34,6 +35,7 @@ def reusable(run: str | Path, wanted: Record) -> Reused:
     differing = [name for name in ("initial_digest", "agent_models") if getattr(found, name) != getattr(wanted, name)]
     differing += ["logs"] if _logs(found) != _logs(wanted) else []
     differing += [f"config.{key}" for key in _SETTINGS if getattr(found.config, key) != getattr(wanted.config, key)]
+    differing += [] if _covers(found.config.analysts, wanted.config.analysts) else ["config.analysts"]
     differing += [f"prompts.{role}" for role in _PROMPTS if found.prompts.get(role) != wanted.prompts.get(role)]
     if differing:
         raise Trace2SkillError(
@@ -47,19 +49,28 @@ def reusable(run: str | Path, wanted: Record) -> Reused:
     return Reused(seal=seal_of(found), models=found.models)
 
 
-def reused_stage(run: str | Path, costs: list[StageUsage]) -> Iterator[tuple[EvalLog, EvalSample]]:
+def reused_stage(run: str | Path, analysts: Analysts, costs: list[StageUsage]) -> Iterator[tuple[EvalLog, EvalSample]]:
     """The samples of another run's analyses; what they once cost is noted as not paid again.
 
     Args:
         run: The other run's folder.
+        analysts: Which of its analyses are wanted: it may have more.
         costs: The costs of this run, which grow.
     """
+    unwanted = {"error": "success_", "error-llm": "success_", "success": "error_"}.get(analysts)
     for log in _headers(Path(run)):
+        if unwanted and log.eval.task.startswith(unwanted):
+            continue
         tally = Tally()
         for sample in finished_samples(log):
             tally.add(sample)
             yield log, sample
         costs.append(usage(log, tally, {}).model_copy(update={"reused": True, "log": log.location}))
+
+
+def _covers(found: Analysts, wanted: Analysts) -> bool:
+    """Whether a run with these analysts made all analyses that are wanted."""
+    return found == wanted or (found == "combined" and wanted in ("error", "success"))
 
 
 def _headers(folder: Path) -> list[EvalLog]:

@@ -16,13 +16,24 @@ from jinja2 import Environment, StrictUndefined, Template, TemplateError, meta
 from trace2skill.errors import Trace2SkillError
 
 Role = Literal[
-    "error_analyst", "error_analyst_answer", "error_llm", "success_analyst", "patch", "merger", "resolver", "draft"
+    "error_analyst",
+    "error_analyst_answer",
+    "error_llm",
+    "success_analyst",
+    "patch",
+    "merger",
+    "resolver",
+    "draft",
+    "editor",
+    "consolidator",
 ]
 """`error_analyst_answer` is for tasks without a sandbox, `error_llm` for error analysis in a single call, `patch` for
-the last turn of all analysts, and `draft` for a skill without trajectories."""
+the last turn of all analysts, `draft` for a skill without trajectories, and `editor` and `consolidator` for sequential
+editing."""
 
 _CLOSING = re.compile(
-    r"</\s*(task|transcript|verdict|skill|lessons|outline|file|edits|kept|conflicting|domain)\s*>", re.IGNORECASE
+    r"</\s*(task|transcript|verdict|skill|lessons|outline|file|edits|kept|conflicting|domain|changelog)\s*>",
+    re.IGNORECASE,
 )
 
 _ENVIRONMENT = Environment(

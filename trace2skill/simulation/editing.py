@@ -43,9 +43,9 @@ def propose_edits(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> C
         lesson = json.loads(line)
         slug = main_habit(lesson["content"], domain)
         if slug is None:
-            edits += _one_off(lesson, sections, dice)
+            edits += one_off(lesson, sections, dice)
         elif slug not in known:
-            edits.append(_edit(lesson, habits(domain)[slug], sections, skill, scale, dice))
+            edits.append(edit_on(lesson, habits(domain)[slug], sections, skill, scale, dice))
     patch: dict[str, Any] = {
         "reasoning": f"{len(edits)} edits; what the skill already says is left out.",
         "edits": edits,
@@ -74,9 +74,10 @@ def fitting_section(habit: Habit | None, sections: Sequence[str]) -> str | None:
     return next((section for section in sections if _GENERAL.search(section)), None)
 
 
-def _edit(
+def edit_on(
     lesson: dict[str, str], habit: Habit, sections: list[str], skill: str, scale: Scale, dice: Dice
 ) -> dict[str, str]:
+    """The edit that brings a lesson on a habit into a skill."""
     section = fitting_section(habit, sections)
     bullet = f"- {lesson['content']}"
     rationale = lesson["description"]
@@ -90,7 +91,8 @@ def _edit(
     return _written("append_to_section", section, bullet, rationale)
 
 
-def _one_off(lesson: dict[str, str], sections: list[str], dice: Dice) -> list[dict[str, str]]:
+def one_off(lesson: dict[str, str], sections: list[str], dice: Dice) -> list[dict[str, str]]:
+    """The edits that bring in a lesson on one task: a line, or a file of its own with its link."""
     section = fitting_section(None, sections) or (sections[-1] if sections else None)
     if section is None:
         return []

@@ -25,6 +25,7 @@ from trace2skill.simulation.drafting import draft
 from trace2skill.simulation.editing import EDITOR, propose_edits
 from trace2skill.simulation.evidence import case_key
 from trace2skill.simulation.merger import merge, resolve
+from trace2skill.simulation.revising import REVISER, consolidate, edit_skill, lessons_key
 from trace2skill.simulation.scales import Scale
 
 FIRST_QUESTION = re.compile(r"<(?:transcript|lessons)>\n")
@@ -40,7 +41,17 @@ async def reply(
     folders: tuple[Path, ...],
 ) -> ChatMessageAssistant:
     """The next message of the role that the input calls for."""
-    schema = config.response_schema.name if config.response_schema else ""
+    if config.response_schema and (written := _written(config.response_schema.name, messages, scale, seed)):
+        return written
+    if any(tool.name in ("check_fix", "check_answer") for tool in tools):
+        return analyse_failure(messages, tools, scale, seed)
+    if asked := read_asked(question_text(messages)):
+        return await answer(asked, messages, tools, scale, seed, folders)
+    return await act(messages, tools, scale, seed, folders)
+
+
+def _written(schema: str, messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant | None:
+    """The answer under a schema; None where the schema is no role's."""
     broken = partial(_sometimes_broken, messages=messages, scale=scale, seed=seed)
     match schema:
         case "success_report":
@@ -51,15 +62,15 @@ async def reply(
             return draft(messages)
         case "patch":
             return broken(propose_edits(messages, scale, seed), EDITOR)
+        case "skill_edits":
+            return broken(edit_skill(messages, scale, seed), REVISER, case=lessons_key(replies.given_text(messages)))
+        case "final_edits":
+            return consolidate(messages, scale, seed)
         case "merge_result" if "<conflicting>" in replies.given_text(messages):
             return resolve(messages, scale, seed)
         case "merge_result":
             return merge(messages, scale, seed)
-    if any(tool.name in ("check_fix", "check_answer") for tool in tools):
-        return analyse_failure(messages, tools, scale, seed)
-    if asked := read_asked(question_text(messages)):
-        return await answer(asked, messages, tools, scale, seed, folders)
-    return await act(messages, tools, scale, seed, folders)
+    return None
 
 
 def question_text(messages: Sequence[ChatMessage]) -> str:
@@ -68,10 +79,16 @@ def question_text(messages: Sequence[ChatMessage]) -> str:
 
 
 def _sometimes_broken(
-    message: ChatMessageAssistant, role: str, *, messages: Sequence[ChatMessage], scale: Scale, seed: str
+    message: ChatMessageAssistant,
+    role: str,
+    *,
+    messages: Sequence[ChatMessage],
+    scale: Scale,
+    seed: str,
+    case: str = "",
 ) -> ChatMessageAssistant:
     """The reply, or by chance one whose JSON breaks off; when told so, the model repeats it in full."""
-    dice = Dice(seed=seed, scale=scale.name, role=role, case=case_key(replies.given_text(messages)))
+    dice = Dice(seed=seed, scale=scale.name, role=role, case=case or case_key(replies.given_text(messages)))
     first = FIRST_QUESTION.search(replies.last_user_text(messages))
     if not first or not dice.happens(scale.malforms, "breaks off"):
         return message

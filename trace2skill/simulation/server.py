@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -51,7 +52,9 @@ class StandIn:
         seed: Seed of the stand-in.
         data: Data that it knows, as in the model argument of the same name.
         faults: What goes wrong.
-        latency: Seconds that every answer takes.
+        latency: Seconds that an answer takes.
+        spread: Standard deviation of the logarithm of these seconds, which are log-normal with median `latency`; for
+            the same request always the same. At 1, one answer in twenty takes more than five times the median.
         late: Seconds that the first byte of a slow answer takes.
         max_model_len: Length of the context in tokens.
         tell_cached: Say in each answer how many tokens came from the prefix cache, as vLLM does with
@@ -62,6 +65,7 @@ class StandIn:
     data: Sequence[str] = ()
     faults: Faults = field(default_factory=Faults)
     latency: float = 0.0
+    spread: float = 0.0
     late: float = 5.0
     max_model_len: int = 131_072
     tell_cached: bool = False
@@ -134,7 +138,8 @@ class StandIn:
             answer = wire.cut_off(answer, limit)
         if fault == "text-call":
             answer = wire.calls_as_text(answer)
-        await asyncio.sleep(self.latency + (self.late if fault == "slow" else 0))
+        factor = random.Random(prompt).lognormvariate(0, self.spread) if self.spread else 1
+        await asyncio.sleep(self.latency * factor + (self.late if fault == "slow" else 0))
         if fault in ("reset", "truncated"):
             return await _broken(request, json.dumps(answer).encode(), reset=fault == "reset")
         return await _streamed(request, answer) if asked.stream else _json(answer)
@@ -275,7 +280,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--fault", action="append", default=[], metavar="KIND=RATE|KIND@N", help="a rate, or from request N on"
     )
     parser.add_argument("--fault-seed", type=int, default=0)
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds that every answer takes")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that an answer takes")
+    parser.add_argument("--spread", type=float, default=0.0, help="how far they vary: 1 gives a heavy tail, 0 none")
     parser.add_argument("--late", type=float, default=5.0, help="seconds before the first byte of a slow answer")
     parser.add_argument("--max-model-len", type=int, default=131_072)
     parser.add_argument("--enable-prompt-tokens-details", action="store_true")
@@ -285,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data=given.data,
         faults=read_faults(given.fault, given.fault_seed),
         latency=given.latency,
+        spread=given.spread,
         late=given.late,
         max_model_len=given.max_model_len,
         tell_cached=given.enable_prompt_tokens_details,

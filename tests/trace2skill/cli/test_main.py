@@ -402,10 +402,14 @@ def test_what_others_called_their_things_is_printed_as_it_is(cli: Cli, skill: Pa
         (("--seeds", "1,1"), "names a seed twice"),
         (("--analysts", "errors"), "'errors' is not one of"),
         (("--threshold", "nan"), "threshold: Input should be a finite number"),
+        (("--batch", "1"), "--batch belongs to --method sequential; --method parallel has no use for it"),
+        (("--no-final-consolidation",), "--no-final-consolidation belongs to --method sequential"),
+        (("--method", "sequential", "--min-support", "2"), "--min-support belongs to --method parallel"),
+        (("--method", "sequential", "--batch", "0"), "0 is not in the range x>=1"),
     ],
 )
 def test_options_that_make_no_sense_are_usage_errors(
-    cli: Cli, adding_logs: Path, skill: Path, tmp_path: Path, options: tuple[str, str], part: str
+    cli: Cli, adding_logs: Path, skill: Path, tmp_path: Path, options: tuple[str, ...], part: str
 ) -> None:
     result = cli("evolve", adding_logs, "--skill", skill, "--output", tmp_path / "run", *options)
 

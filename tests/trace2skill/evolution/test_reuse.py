@@ -8,6 +8,7 @@ import pytest
 from tests.trace2skill.toy import scripted, write_skill
 from trace2skill.errors import Trace2SkillError
 from trace2skill.evolution import EvolveConfig, evolve
+from trace2skill.evolution.configuration import Analysts
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_the_lexical_merger_needs_no_call_at_all(first: Path, adding_logs: Path,
 
 
 @pytest.mark.parametrize(
-    ("settings", "named"), [({"max_turns": 3}, "config.max_turns"), ({"analysts": "error"}, "config.analysts")]
+    ("settings", "named"), [({"max_turns": 3}, "config.max_turns"), ({"analysts": "error-llm"}, "config.analysts")]
 )
 def test_analyses_that_this_run_would_not_make_are_refused(
     first: Path, adding_logs: Path, tmp_path: Path, settings: dict[str, object], named: str
@@ -45,6 +46,17 @@ def test_analyses_that_this_run_would_not_make_are_refused(
     config = EvolveConfig(reuse_analyses=str(first), **settings)  # type: ignore[arg-type]
     with pytest.raises(Trace2SkillError, match=f"that run has other {named}"):
         evolve([adding_logs], tmp_path / "adding", tmp_path / "again", config, model=scripted(), display="none")
+
+
+@pytest.mark.parametrize(("analysts", "stage"), [("error", "error_analysis"), ("success", "success_analysis")])
+def test_of_all_analyses_those_of_one_pool_can_be_used_again(
+    first: Path, adding_logs: Path, tmp_path: Path, analysts: Analysts, stage: str
+) -> None:
+    config = EvolveConfig(reuse_analyses=str(first), analysts=analysts)
+    found = evolve([adding_logs], tmp_path / "adding", tmp_path / "again", config, model=scripted(), display="none")
+
+    assert found.edits == {"proposed": 2, "applied": 2}
+    assert [row.stage for row in found.stages if row.reused] == [stage]
 
 
 def test_a_folder_without_a_run_is_refused(adding_logs: Path, tmp_path: Path) -> None:

@@ -37,6 +37,14 @@ VALUES: dict[Role, dict[str, object]] = {
     "patch": {"lessons": "LESSONS", "outline": "OUTLINE"},
     "merger": {"min_support": 7, "files": [{"path": "PATH", "numbered": "NUMBERED"}], "edits": "EDITS"},
     "resolver": {"files": [{"path": "PATH", "numbered": "NUMBERED"}], "kept": "KEPT", "edits": "EDITS"},
+    "editor": {
+        "files": [{"path": "PATH", "text": "NUMBERED"}],
+        "size": "SIZE",
+        "number": 17,
+        "batches": 71,
+        "lessons": "LESSONS",
+    },
+    "consolidator": {"files": [{"path": "PATH", "text": "NUMBERED"}], "size": "SIZE", "changelog": "CHANGELOG"},
 }
 
 
