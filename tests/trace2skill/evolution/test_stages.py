@@ -1,5 +1,7 @@
 """What stages count."""
 
+from itertools import pairwise
+
 from trace2skill.evolution.stages import critical_path
 
 
@@ -13,6 +15,6 @@ def test_the_longest_chain_counts_in_whatever_order_its_samples_are_listed() -> 
 
 def test_a_chain_of_thousands_is_no_problem() -> None:
     names = [str(number) for number in range(5_000)]
-    waits_for = {later: [earlier] for earlier, later in zip(names, names[1:], strict=False)}
+    waits_for = {later: [earlier] for earlier, later in pairwise(names)}
 
     assert critical_path(dict.fromkeys(reversed(names), 1.0), waits_for) == 5_000
