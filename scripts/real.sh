@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole loop with a real model on this machine's CPU: weights, vLLM, rollouts, four evolutions, evaluation, comparison.
+# The whole loop with a real model on this machine's CPU: weights, vLLM, rollouts, skills and a memory made of them in each way, evaluation, comparison.
 #
 #   make real                                   weights and vLLM from ../shared/models
 #   make real MODEL=FOLDER VLLM=bin/vllm        weights and vLLM of one's own; PROFILE says how they are served
@@ -64,20 +64,35 @@ rollout() { # name, problems, further arguments
 step "3/6  $name solves problems 1 to 8 with skills/math-basic"
 rollout evolve-split 1-8 -T skill=skills/math-basic
 
-step "4/6  it reads its own runs, once for each condition, and merges what it proposes"
-for analysts in success error-llm error combined; do
+step "4/6  it reads its own runs, and makes of them skills, in each way, and a memory"
+evolve() { # output, further arguments
+    local output=$1
+    shift
     # Exit code 3: the run is finished and has left the skill as it was, which is no failure of the harness.
-    trace2skill evolve "$work/evolve-split" --skill skills/math-basic --analysts "$analysts" --output "$work/evolution-$analysts" \
-        --profile "$profile" --max-turns 3 --analyst-max-tokens 200 --merger-max-tokens 300 --transcript-tokens 500 --merge-batch 4 --min-support 1 \
-        --max-connections 16 --display "$display" || [ $? = 3 ]
+    trace2skill evolve "$work/evolve-split" --output "$work/$output" --profile "$profile" --analyst-max-tokens 200 --transcript-tokens 500 \
+        --max-connections 16 --display "$display" "$@" || [ $? = 3 ]
+}
+own() { # output, further arguments: with the initial skill, and little room for a small model
+    local output=$1
+    shift
+    evolve "$output" --skill skills/math-basic --max-turns 3 --merger-max-tokens 300 "$@"
+}
+merged="--merge-batch 4 --min-support 1"
+own evolution-combined --analysts combined $merged
+own evolution-error-llm --analysts error-llm $merged
+for analysts in success error; do
+    own "evolution-$analysts" --analysts "$analysts" $merged --reuse-analyses "$work/evolution-combined"
 done
+own sequential --method sequential --batch 4 --analysts error-llm --reuse-analyses "$work/evolution-error-llm"
+evolve reasoning-bank --method reasoning-bank
 
-step "5/6  it solves problems 9 to 20 without a skill, with the initial and with the evolved one"
+step "5/6  it solves problems 9 to 20 without a skill, with the initial and the evolved one, and with the memory"
 rollout no-skill 9-20
 rollout math-basic 9-20 -T skill=skills/math-basic
 rollout evolved 9-20 -T "skill=$work/evolution-combined"
+rollout memory 9-20 -T "memory=$work/reasoning-bank"
 
 step "6/6  Did it help?  (12 problems and a model of 135 million parameters cannot tell)"
-trace2skill compare "$work/no-skill" --vs "$work/math-basic" --vs "$work/evolved"
+trace2skill compare "$work/no-skill" --vs "$work/math-basic" --vs "$work/evolved" --vs "$work/memory" --methods
 echo
 echo "spoke: $name, weights $weights. logs: $runs"
