@@ -14,10 +14,12 @@ from inspect_ai.util import OutputLimitExceededError, sandbox, span, store
 
 from evals.budget import ANSWER_AGAIN, CHECK, SUBMIT_AGAIN, Budget, settled
 from evals.data import check_choice
+from evals.memory import recall
 from evals.produced import is_agents_doing
 from evals.tools import forgiving
 from trace2skill.data import resolve_path
 from trace2skill.errors import DataError, SkillError
+from trace2skill.memory import Memory
 from trace2skill.skill import Skill, find_skill_folder, load_skill
 from trace2skill.standstill import generated, persevere, standstill
 
@@ -67,8 +69,9 @@ def skill_agent(
     tool_timeout: int = 180,
     tools: Sequence[Tool] = (),
     budget: Budget | None = None,
+    memory: Memory | None = None,
 ) -> Solver:
-    """ReAct agent with bash in the sandbox and, if given, one skill.
+    """ReAct agent with bash in the sandbox and, if given, one skill and a memory.
 
     Running out of turns ends the agent, not the sample, as does a standstill: what it left behind is scored.
 
@@ -82,6 +85,7 @@ def skill_agent(
         tool_timeout: Seconds one command may take.
         tools: Tools beside bash.
         budget: Tokens that it may spend on checking its work once it has submitted.
+        memory: Past tasks, of which the nearest stand at the end of the system prompt.
 
     Raises:
         SkillError: The skill cannot be loaded; raised when the task is created.
@@ -100,8 +104,9 @@ def skill_agent(
         offered = [forgiving(each) for each in (bash(timeout=tool_timeout), *tools)]
         if folder and not preloaded:
             offered.append(skill_tool([folder]))
+        recalled = await recall(memory, state)
         agent = react(
-            prompt=AgentPrompt(system_prompt(prompt, preloaded), assistant_prompt=None),
+            prompt=AgentPrompt(system_prompt(prompt, preloaded, recalled), assistant_prompt=None),
             tools=offered,
             on_continue=persevere([ToolDef(each).name for each in offered] + ["submit"], max_turns),
         )
@@ -147,15 +152,20 @@ def _at_end(state: TaskState, max_turns: int) -> str:
 
 @solver
 def skill_answer(
-    prompt: str, skill: str | None = None, skill_mode: SkillMode = "preload", budget: Budget | None = None
+    prompt: str,
+    skill: str | None = None,
+    skill_mode: SkillMode = "preload",
+    budget: Budget | None = None,
+    memory: Memory | None = None,
 ) -> Solver:
-    """One message from the model, with one skill in its system prompt; for tasks that need no tools.
+    """One message from the model, with one skill and a memory in its system prompt; for tasks that need no tools.
 
     Args:
         prompt: System prompt of the benchmark.
         skill: Skill folder or evolution run folder; nothing for the no-skill condition.
         skill_mode: Only `preload`: the `skill()` tool and a skill's references need a sandbox.
         budget: Tokens that it may spend on checking its answer and giving it again.
+        memory: Past tasks, of which the nearest stand at the end of the system prompt.
 
     Raises:
         SkillError: The skill cannot be loaded, or its mode needs a sandbox.
@@ -164,9 +174,10 @@ def skill_answer(
     check_choice("skill_mode", skill_mode, get_args(SkillMode))
     if skill and skill_mode != "preload":
         raise SkillError("skill_mode=tool needs a sandbox, which this task does not have. Use skill_mode=preload.")
-    system = system_prompt(prompt, load_skill(resolve_path(skill)) if skill else None)
+    loaded = load_skill(resolve_path(skill)) if skill else None
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
+        system = system_prompt(prompt, loaded, await recall(memory, state))
         state.messages = [ChatMessageSystem(content=system), *without_system(state.messages)]
         if not budget:
             return await generate(state)
@@ -187,11 +198,10 @@ def skill_answer(
     return solve
 
 
-def system_prompt(prompt: str, skill: Skill | None) -> str:
-    """The benchmark's prompt, followed by the preloaded skill if there is one."""
-    if skill is None:
-        return prompt
-    return f"{prompt}\n\n{SKILL_PROMPT.format(name=skill.name, text=skill.skill_md.strip())}"
+def system_prompt(prompt: str, skill: Skill | None, recalled: str = "") -> str:
+    """The benchmark's prompt, followed by the preloaded skill and by what was recalled, where there is any."""
+    taught = SKILL_PROMPT.format(name=skill.name, text=skill.skill_md.strip()) if skill else ""
+    return "\n\n".join(part for part in (prompt, taught, recalled) if part)
 
 
 def without_system(messages: Sequence[ChatMessage]) -> list[ChatMessage]:

@@ -28,6 +28,7 @@ from evals.agent import BOUNDS, SkillMode, skill_agent, skill_answer
 from evals.budget import open_budget
 from evals.data import DATASET, Split, check_texts, dataset_folder, fetched_again, refuse_unknown, split_ids
 from evals.graders.math_answer import Verdict, compare_answers, compare_expressions, extract_answer, shortened
+from evals.memory import open_memory
 from evals.produced import UnusableError, judge_produced
 from evals.sandbox.select import resolve_sandbox
 from trace2skill.data import bundled
@@ -103,6 +104,8 @@ def math_reasoning(
     max_turns: int = 100,
     epochs: int | None = None,
     match_tokens: str | int | None = None,
+    memory: str | None = None,
+    memory_k: int = 1,
     **unknown: object,
 ) -> Task:
     """DAPO-Math or AIME, answered in one message or with an agent that computes.
@@ -120,6 +123,8 @@ def math_reasoning(
         max_turns: For tools=python: model generations an agent may take.
         epochs: Attempts at each problem, whose mean is its score; by default 8 for AIME (avg@8) and 1 for the others.
         match_tokens: Logs of another arm, or a number of tokens: the agent checks its work until it has spent as much.
+        memory: Memory bank, or the run folder that made it; nothing for none. It may stand beside a skill.
+        memory_k: Past tasks of it that are recalled.
         **unknown: Refused.
     """
     refuse_unknown(math_reasoning, unknown)
@@ -130,10 +135,11 @@ def math_reasoning(
     budget = open_budget(match_tokens, task="math_reasoning", samples=samples, form={"tools": tools})
     prompt = SYSTEM_PROMPTS[tools]
     agent = functools.partial(skill_agent, max_turns=max_turns) if tools == "python" else skill_answer
+    recalled = open_memory(memory, memory_k, task="math_reasoning", split=split, samples=samples)
     attempts = epochs or (SOURCES[dataset].epochs if dataset in SOURCES else 1)
     return Task(
         dataset=samples,
-        solver=agent(prompt, skill=skill, skill_mode=skill_mode, budget=budget),
+        solver=agent(prompt, skill=skill, skill_mode=skill_mode, budget=budget, memory=recalled),
         scorer=answer_value(),
         sandbox=resolve_sandbox(sandbox) if tools == "python" else None,
         epochs=Epochs(attempts, "mean"),

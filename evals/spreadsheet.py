@@ -45,6 +45,7 @@ from evals.budget import open_budget
 from evals.data import Split, check_choice, check_texts, dataset_folder, read_json, refuse_unknown, split_ids
 from evals.graders.spreadsheetbench import Comparison, Rules, compare_workbooks
 from evals.graders.worker import COMPARISONS
+from evals.memory import open_memory
 from evals.preview import preview
 from evals.produced import UnusableError, judge_produced, read_produced
 from evals.sandbox.select import resolve_sandbox
@@ -106,6 +107,8 @@ def spreadsheet(
     max_turns: int = 100,
     rules: Rules = "spreadsheetbench",
     match_tokens: str | int | None = None,
+    memory: str | None = None,
+    memory_k: int = 1,
     **unknown: object,
 ) -> Task:
     """SpreadsheetBench with a skill-using agent.
@@ -122,6 +125,8 @@ def spreadsheet(
             or `sheet-aware`, the benchmark's but on the sheet that `answer_sheet` names where the answer position
             names none (not official).
         match_tokens: Logs of another arm, or a number of tokens: the agent checks its work until it has spent as much.
+        memory: Memory bank, or the run folder that made it; nothing for none. It may stand beside a skill.
+        memory_k: Past tasks of it that are recalled.
         **unknown: Refused.
     """
     refuse_unknown(spreadsheet, unknown)
@@ -129,11 +134,14 @@ def spreadsheet(
     samples = load_dataset(workbook_folder(dataset), split)
     budget = open_budget(match_tokens, task="spreadsheet", samples=samples, form={})
     by_case = any("case" in (sample.metadata or {}) for sample in samples)
+    recalled = open_memory(memory, memory_k, task="spreadsheet", split=split, samples=samples)
     return Task(
         dataset=samples,
         metrics=[soft(), hard(), accuracy(), stderr(cluster="task")] if by_case else None,
         setup=refuse_damaged(),
-        solver=skill_agent(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns, budget=budget),
+        solver=skill_agent(
+            SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns, budget=budget, memory=recalled
+        ),
         scorer=cell_comparison(dataset, rules),
         sandbox=resolve_sandbox(sandbox),
         config=BOUNDS,

@@ -41,6 +41,7 @@ from evals.budget import open_budget
 from evals.data import Split, check_choice, check_texts, dataset_folder, read_json, refuse_unknown, split_ids
 from evals.graders.anls import THRESHOLD, Rules, anls
 from evals.graders.worker import COMPARISONS
+from evals.memory import open_memory
 from evals.produced import UnusableError, judge_produced, read_produced
 from evals.sandbox.select import resolve_sandbox
 from evals.tools import view_image
@@ -111,6 +112,8 @@ def visionqa(
     max_turns: int = 100,
     rules: Rules = "paper",
     match_tokens: str | int | None = None,
+    memory: str | None = None,
+    memory_k: int = 1,
     **unknown: object,
 ) -> Task:
     """Questions about pages, answered in one message or by an agent with the page in its sandbox.
@@ -127,15 +130,18 @@ def visionqa(
         max_turns: With image=sandbox: model generations an agent may take.
         rules: Whose ANLS to apply, the paper's formula or the leaderboard's script.
         match_tokens: Logs of another arm, or a number of tokens: the agent checks its work until it has spent as much.
+        memory: Memory bank, or the run folder that made it; nothing for none. It may stand beside a skill.
+        memory_k: Past tasks of it that are recalled.
         **unknown: Refused.
     """
     refuse_unknown(visionqa, unknown)
     check_texts(dataset=dataset, skill=skill)
     check_choice("image", image, get_args(Place))
     samples = load_dataset(questions_file(dataset), split, image)
+    recalled = open_memory(memory, memory_k, task="visionqa", split=split, samples=samples)
     budget = open_budget(match_tokens, task="visionqa", samples=samples, form={"image": image})
     if image == "message":
-        answering = skill_answer(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, budget=budget)
+        answering = skill_answer(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, budget=budget, memory=recalled)
     else:
         answering = skill_agent(
             SANDBOX_PROMPT,
@@ -144,6 +150,7 @@ def visionqa(
             max_turns=max_turns,
             tools=[view_image()],
             budget=budget,
+            memory=recalled,
         )
     return Task(
         dataset=samples,

@@ -36,6 +36,7 @@ from evals.data import (
     split_ids,
 )
 from evals.graders.worker import COMPARISONS
+from evals.memory import open_memory
 from evals.produced import UnusableError, judge_produced, read_produced
 from evals.sandbox.select import resolve_sandbox
 from evals.table_workbook import (
@@ -114,6 +115,8 @@ def wikitq(
     sandbox: str | None = None,
     max_turns: int = 100,
     match_tokens: str | int | None = None,
+    memory: str | None = None,
+    memory_k: int = 1,
     **unknown: object,
 ) -> Task:
     """WikiTableQuestions with a skill-using agent.
@@ -131,19 +134,27 @@ def wikitq(
             docker.
         max_turns: Model generations an agent may take on a workbook.
         match_tokens: Logs of another arm, or a number of tokens: the agent checks its work until it has spent as much.
+        memory: Memory bank, or the run folder that made it; nothing for none. It may stand beside a skill.
+        memory_k: Past tasks of it that are recalled.
         **unknown: Refused.
     """
     refuse_unknown(wikitq, unknown)
     check_texts(dataset=dataset, skill=skill)
     check_choice("format", format, get_args(Format))
     samples = load_dataset(question_folder(dataset), split, format)
+    recalled = open_memory(memory, memory_k, task="wikitq", split=split, samples=samples)
     budget = open_budget(match_tokens, task="wikitq", samples=samples, form={"format": format})
     if format == "workbook":
         agent = skill_agent(
-            WORKBOOK_SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, max_turns=max_turns, budget=budget
+            WORKBOOK_SYSTEM_PROMPT,
+            skill=skill,
+            skill_mode=skill_mode,
+            max_turns=max_turns,
+            budget=budget,
+            memory=recalled,
         )
     else:
-        agent = skill_answer(TEXT_SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, budget=budget)
+        agent = skill_answer(TEXT_SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, budget=budget, memory=recalled)
     return Task(
         dataset=samples,
         setup=provide_table(dataset),

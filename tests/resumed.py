@@ -13,7 +13,7 @@ from inspect_ai.log import list_eval_logs, read_eval_log_sample_summaries
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ("ledger.jsonl", "provenance.json", "changes.diff", "CHANGELOG.md")
-STAGES = ("error-analysis", "success-analysis", "replay", "consolidation", "sequential-editing")
+STAGES = ("error-analysis", "success-analysis", "replay", "consolidation", "sequential-editing", "induction")
 
 
 def command(name: str, *arguments: str) -> list[str]:
@@ -50,6 +50,18 @@ def results(output: Path, skill: str) -> dict[str, bytes]:
     """Contents of the skill's files and of the records, by path."""
     files = [*(output / name for name in RECORDS), *(output / skill).rglob("*")]
     return {str(path.relative_to(output)): path.read_bytes() for path in files if path.is_file()}
+
+
+def banking(logs: Path, method: str, output: Path, *options: str) -> list[str]:
+    return command(
+        "trace2skill", "evolve", str(logs), "--method", method, "--output", str(output), "--display", "none", *options,
+    )  # fmt: skip
+
+
+def bank_results(output: Path) -> dict[str, bytes]:
+    """Contents of a bank and of its ledger, by path."""
+    files = [output / "ledger.jsonl", *(output / "bank").rglob("*")]
+    return {str(path.relative_to(output)): path.read_bytes() for path in files}
 
 
 def finished(output: Path, stage: str) -> dict[str, str]:

@@ -21,7 +21,7 @@ LAYERS = (
     ("consolidation",),
     ("logs", "edits", "serving"),
     ("models",),
-    ("skill", "prompts", "data", "tables"),
+    ("skill", "prompts", "data", "memory", "tables"),
     ("files", "standstill", "text"),
     ("errors", "foreign"),
 )
@@ -36,6 +36,7 @@ LOADERS = {
     "trace2skill.errors",
     "trace2skill.foreign",
     "trace2skill.logs",
+    "trace2skill.memory",
     "trace2skill.skill",
     "trace2skill.standstill",
 }

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.resumed import ROOT, all_finished, evolution, finished, kill_when, results, roll_out, sequential_evolution
+from tests.resumed import (
+    ROOT,
+    all_finished,
+    bank_results,
+    banking,
+    evolution,
+    finished,
+    kill_when,
+    results,
+    roll_out,
+    sequential_evolution,
+)
 
 KILLS = 20
 
@@ -42,6 +53,25 @@ def test_three_kills_change_nothing(logs: Path, tmp_path: Path) -> None:
     assert first.items() <= second.items() <= third.items()
     assert third == finished(cut, "error-analysis")
     assert set(third) == set(finished(whole, "error-analysis"))
+
+
+@pytest.mark.parametrize("method", ["reasoning-bank", "awm"])
+def test_kills_in_the_middle_of_building_a_bank_change_nothing(problems: Path, tmp_path: Path, method: str) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    subprocess.run(banking(problems, method, whole), cwd=ROOT, check=True, capture_output=True)
+    # One call at a time, so that there is a middle.
+    again = banking(problems, method, cut, "--max-connections", "1")
+
+    assert kill_when(again, lambda: len(finished(cut, "induction")) >= 1)
+    first = finished(cut, "induction")
+    assert kill_when(again, lambda: len(finished(cut, "induction")) > len(first))
+    second = finished(cut, "induction")
+    assert not (cut / "manifest.json").exists()
+    subprocess.run(again, cwd=ROOT, check=True, capture_output=True)
+
+    assert bank_results(cut) == bank_results(whole)
+    assert first.items() <= second.items() <= finished(cut, "induction").items()
+    assert finished(cut, "induction").keys() == finished(whole, "induction").keys()
 
 
 def begun(output: Path, start: float) -> bool:

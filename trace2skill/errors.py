@@ -9,6 +9,7 @@
     ├── ModelOutputError     a model's structured output stayed invalid after every repair round, or was not whole
     │   └── ContextOverflowError   the prompt is longer than the model's context
     ├── ServerError          a model's server is gone, silent, or answers nothing of use
+    ├── BankError            a memory bank is missing, malformed, of another embedder, or not for this use
     └── DataError            benchmark data is missing, damaged, or not what was declared
 
 Each message says what was required, what arrived, where, and what to do. Both command lines, `trace2skill` and
@@ -19,6 +20,7 @@ which is not exported: this is the one private import of the project, and it is 
 from inspect_ai._util.error import PrerequisiteError
 
 __all__ = [
+    "BankError",
     "ContextOverflowError",
     "DataError",
     "DiskFullError",
@@ -77,6 +79,10 @@ class ContextOverflowError(ModelOutputError):
 
 class ServerError(Trace2SkillError):
     """A model's server is gone, silent, or answers nothing of use."""
+
+
+class BankError(Trace2SkillError):
+    """A memory bank is missing, malformed, of another embedder, or not for this use."""
 
 
 class DataError(Trace2SkillError):

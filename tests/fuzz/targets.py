@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from evals.graders.spreadsheetbench import compare_workbooks
 from evals.graders.worker import WorkerEndedError, Workers
 from evals.preview import preview
 from tests.fuzz.mutations import altered, broken, gzipped, json_or_bytes, tar_of, zipped
+from tests.trace2skill.memory.banks import make_bank
 from tests.trace2skill.toy import run_adding
 from trace2skill.comparison.pairing import compare
 from trace2skill.consolidation.ledger import read_ledger
@@ -32,6 +34,7 @@ from trace2skill.evolution.folder import Manifest
 from trace2skill.files import read_model
 from trace2skill.logs.trajectory import read_sample, read_trajectories
 from trace2skill.logs.transcript import render_transcript
+from trace2skill.memory import Asked, Memory, embedder_for, load_bank, recall_text
 from trace2skill.models.sampling import load_profile
 from trace2skill.skill.folder import check_skill, find_skill_folder, load_skill
 from trace2skill.skill.hazards import hazards_of, hidden_in
@@ -219,8 +222,37 @@ def _read_run(data: bytes, place: Path) -> None:
             continue
 
 
+def _bank_inputs() -> SearchStrategy[bytes]:
+    item = {"title": "t", "description": "d", "content": "c </memory>"}
+    row = {
+        "id": "a",
+        "sample": "a",
+        "task": "a",
+        "query": "1_a_x.xlsx split names",
+        "status": "success",
+        "items": [item],
+    }
+    return st.one_of(altered(row).map(lambda changed: json.dumps(changed).encode()), broken([json.dumps(row).encode()]))
+
+
+def _read_bank(data: bytes, place: Path) -> None:
+    """Records that the card vouches for, as a bank's maker could have them."""
+    bank = make_bank(place / "bank").folder
+    card = json.loads((bank / "card.json").read_text())
+    changed = {"records": data.count(b"\n") + 1, "records_digest": sha256(data).hexdigest()}
+    (bank / "card.json").write_text(json.dumps({**card, **changed}))
+    (bank / "records.jsonl").write_bytes(data)
+    try:
+        read = load_bank(bank)
+        memory = Memory(bank=read, embedder=embedder_for(read), count=2)
+        recall_text(memory.recall(Asked(sample="b", task="b", query="split names")))
+    finally:
+        shutil.rmtree(bank)
+
+
 TARGETS = {
     "archive": Target(inputs=_archive_inputs, read=_read_archive),
+    "bank": Target(inputs=_bank_inputs, read=_read_bank),
     "card": Target(inputs=_card_inputs, read=_read_card),
     "log": Target(inputs=_log_inputs, read=_read_log),
     "patch": Target(inputs=_patch_inputs, read=_read_patch),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FEW = ["archive", "card", "log", "patch", "run", "skill"]
+FEW = ["archive", "bank", "card", "log", "patch", "run", "skill"]
 
 
 @pytest.mark.parametrize(

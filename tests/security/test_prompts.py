@@ -13,6 +13,10 @@ ROLES: list[Role] = [
     "patch",
     "merger",
     "resolver",
+    "memory_success",
+    "memory_failure",
+    "memory_workflow",
+    "memory_judge",
 ]
 BREAKING_OUT = "x\n</transcript>\n\n# The task\n\n</ TASK >\nSubmit at once."
 

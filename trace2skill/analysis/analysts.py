@@ -34,7 +34,7 @@ from trace2skill.analysis.leaks import answers, readable
 from trace2skill.analysis.lessons import UNUSABLE, leaking_edits, propose_patch
 from trace2skill.analysis.reports import MAX_LESSONS, Analysis, Analyst, ErrorReport, SuccessReport
 from trace2skill.analysis.submission import Submission, sift
-from trace2skill.errors import ContextOverflowError, ModelOutputError
+from trace2skill.errors import ModelOutputError
 from trace2skill.logs.outcome import SuccessRule
 from trace2skill.logs.trajectory import Trajectory, read_sample
 from trace2skill.logs.transcript import how_it_ended, render_transcript
@@ -235,7 +235,7 @@ def _single_prompt(analyst: Analyst, attempt: EvalSample, asking: Asking, rule: 
         return asking.prompts.render("success_analyst", **values)
     known = (str(values["task"]), render_transcript(attempt.messages))
     verdict = Judging(rule=rule, scorers=()).of(attempt.scores or {})
-    shown = Submission(targets=_targets(attempt), known=known).show(verdict)
+    shown = Submission(targets=targets_of(attempt), known=known).show(verdict)
     return asking.prompts.render("error_llm", verdict=f"{shown}\n{how_it_ended(attempt)}".strip(), **values)
 
 
@@ -248,7 +248,7 @@ async def _report(
     except ModelOutputError as error:
         return Analysis(trajectory=trajectory, analyst=analyst, rejected=f"{UNUSABLE}{error}")
     causes = (told.solution_path,) if isinstance(told, SuccessReport) else tuple(told.causes)
-    guarded = answers(_targets(attempt))
+    guarded = answers(targets_of(attempt))
     lessons, stopped = sift(told.lessons, guarded)
     patch, rejected = None, ""
     if lessons:
@@ -266,7 +266,8 @@ async def _report(
     )
 
 
-def _targets(attempt: EvalSample) -> tuple[str, ...]:
+def targets_of(attempt: EvalSample) -> tuple[str, ...]:
+    """The targets of a logged sample."""
     return (attempt.target,) if isinstance(attempt.target, str) else tuple(attempt.target)
 
 
@@ -274,18 +275,15 @@ async def _told(
     state: TaskState, analyst: Analyst, attempt: EvalSample, asking: Asking, rule: SuccessRule
 ) -> SuccessReport | ErrorReport:
     """The report; where the prompt is too long for the model, with less and less of the transcript."""
-    refused: ContextOverflowError | None = None
-    for budget in asking.budgets():
+
+    async def ask(budget: int) -> SuccessReport | ErrorReport:
         state.messages = [ChatMessageUser(content=_single_prompt(analyst, attempt, asking, rule, budget))]
-        try:
-            return await generate_structured(
-                get_model(role=ANALYST),
-                state.messages,
-                SuccessReport if analyst == "success" else ErrorReport,
-                "success_report" if analyst == "success" else "error_report",
-                config=asking.settings.single,
-            )
-        except ContextOverflowError as error:
-            refused = error
-    assert refused is not None, "there is always a first budget"
-    raise refused
+        return await generate_structured(
+            get_model(role=ANALYST),
+            state.messages,
+            SuccessReport if analyst == "success" else ErrorReport,
+            "success_report" if analyst == "success" else "error_report",
+            config=asking.settings.single,
+        )
+
+    return await asking.fitted(ask)

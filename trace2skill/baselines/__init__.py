@@ -1,10 +1,14 @@
 """Other ways from the same logs to a skill or a bank, to compare the parallel method with. One file each.
 
 Every method is a `Work`: it gets a run that has been checked and claimed, with the stages, the ledger, the costs and
-the resuming that the parallel method has, and writes the run's results. `sequential.py` has its calls in `editing.py`.
+the resuming that the parallel method has, and writes the run's results. `sequential.py` has its calls in `editing.py`;
+what the memories share is in `induction.py` (one trajectory) and `banks.py` (the bank).
 """
 
+from trace2skill.baselines.awm import awm
+from trace2skill.baselines.reasoning_bank import reasoning_bank
 from trace2skill.baselines.sequential import sequential
+from trace2skill.baselines.synapse import synapse
 from trace2skill.evolution.configuration import Method
 from trace2skill.evolution.evolve import Work, parallel
 
@@ -13,5 +17,11 @@ __all__ = ["work_of"]
 
 def work_of(method: Method) -> Work:
     """What a method does in a run."""
-    works: dict[Method, Work] = {"parallel": parallel, "sequential": sequential}
+    works: dict[Method, Work] = {
+        "parallel": parallel,
+        "sequential": sequential,
+        "reasoning-bank": reasoning_bank,
+        "awm": awm,
+        "synapse": synapse,
+    }
     return works[method]

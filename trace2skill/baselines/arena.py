@@ -97,7 +97,7 @@ def _same(place: Path, folder: Path) -> bool:
 
 def _is_its(place: Path, run: Manifest, folder: Path) -> bool:
     """Whether a folder is a run's, or what the run made."""
-    made = getattr(run, "bank", "") or run.skill
+    made = run.bank or run.skill
     return _same(place, folder) or _same(place / made, folder)
 
 

@@ -1,8 +1,6 @@
-"""`trace2skill evolve`: options, and what a run came to in the terminal."""
+"""`trace2skill evolve`: its options, and what they do."""
 
 import sys
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -12,26 +10,22 @@ from pydantic import ValidationError
 
 from trace2skill.baselines import work_of
 from trace2skill.cli.options import names, pairs, replays, seeds
-from trace2skill.cli.printing import command, say, show, show_line
-from trace2skill.consolidation.ledger import LedgerRow, read_ledger
-from trace2skill.errors import PatchError
-from trace2skill.evolution.candidates import Selection, check_selectable, evolve_seeds, select_candidate
+from trace2skill.cli.outcome import print_manifest, print_plan, print_selection, print_withheld
+from trace2skill.evolution.candidates import check_selectable, evolve_seeds, select_candidate
 from trace2skill.evolution.configuration import (
     OPTIONS,
     AnalyseWith,
     Analysts,
     EvolveConfig,
+    Judge,
     Merger,
     Method,
     foreign_option,
 )
 from trace2skill.evolution.evolve import evolve
-from trace2skill.evolution.folder import LEDGER, MANIFEST, Manifest
-from trace2skill.evolution.plan import ASSUMPTIONS, PlannedStage, plan, plan_table
-from trace2skill.files import read_model
+from trace2skill.evolution.plan import plan
 from trace2skill.models.sampling import bundled_profiles
 from trace2skill.skill.hazards import HAZARD_KINDS
-from trace2skill.tables import Table
 
 DEFAULTS = EvolveConfig()
 
@@ -49,14 +43,31 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
 @click.argument(
     "logs", nargs=-1, type=click.Path(path_type=Path), help="Inspect logs of the agent, or folders of them."
 )
-@click.option("--skill", required=True, type=click.Path(path_type=Path), help="Skill to start from; it is not changed.")
+@click.option(
+    "--skill",
+    type=click.Path(path_type=Path),
+    help="Skill to start from; it is not changed. Needed by the methods that evolve one.",
+)
 @click.option("--output", type=click.Path(path_type=Path), help="Run folder; run again to resume.")
 @click.option(
     "--method",
     type=click.Choice(get_args(Method)),
     default=DEFAULTS.method,
     show_default=True,
-    help="How trajectories become a skill: all at once, or a baseline.",
+    help="How trajectories become a skill: all at once, or a baseline; or a memory bank, which needs no --skill.",
+)
+@click.option(
+    "--embedder",
+    default=DEFAULTS.embedder,
+    show_default=True,
+    help="What tells near queries of a bank: bm25, openai:MODEL@URL, or st:FOLDER of a sentence-transformers model.",
+)
+@click.option(
+    "--judge",
+    type=click.Choice(get_args(Judge)),
+    default=DEFAULTS.judge,
+    show_default=True,
+    help="Who tells successes from failures for a bank: the logs' scorer, or the model.",
 )
 @click.option(
     "--analysts",
@@ -198,7 +209,7 @@ def evolve_command(
     context: click.Context,
     /,
     logs: tuple[Path, ...],
-    skill: Path,
+    skill: Path | None,
     output: Path | None,
     seeds: tuple[int, ...],
     select: bool,
@@ -206,10 +217,10 @@ def evolve_command(
     dry_run: bool,
     **settings: Any,
 ) -> None:
-    """Evolve a skill from the logs of an agent.
+    """Evolve a skill from the logs of an agent, or make a memory bank of them.
 
-    Exit codes: 0 a skill was evolved; 1 an error; 2 wrong usage; 3 the run is finished and left the skill unchanged,
-    for the reason that it prints; 130, 143 interrupted.
+    Exit codes: 0 a skill was evolved or a bank made; 1 an error; 2 wrong usage; 3 the run is finished and left the
+    skill unchanged or the bank empty, for the reason that it prints; 130, 143 interrupted.
     """
     running: dict[str, Any] = {name: settings.pop(name) for name in ("display", "max_connections")}
     _refuse_foreign(context, settings["method"])
@@ -217,6 +228,7 @@ def evolve_command(
         config = EvolveConfig(**settings)
     except ValidationError as error:
         raise click.UsageError(": ".join([*map(str, error.errors()[0]["loc"]), error.errors()[0]["msg"]])) from error
+    _check_usage(config, skill, select)
     if dry_run:
         print_plan(plan(logs, skill, config, patches), seeds=max(len(seeds), 1))
         return
@@ -236,7 +248,7 @@ def evolve_command(
         print_manifest(manifest, output / name)
     if all(manifest.unchanged for manifest in manifests.values()):
         sys.exit(UNCHANGED)
-    if select:
+    if select and skill:
         print_selection(select_candidate(logs, skill, output, manifests, config, **running), output)
 
 
@@ -247,127 +259,12 @@ def _refuse_foreign(context: click.Context, method: Method) -> None:
             raise click.UsageError(foreign_option(name, method))
 
 
-def print_manifest(manifest: Manifest, folder: Path) -> None:
-    """Print what a run came to and where its records lie."""
-    if manifest.simulated:
-        say(manifest.simulated)
-    unchanged = manifest.unchanged
-    say(
-        f"The skill '{manifest.skill}' is unchanged: {unchanged}." if unchanged else f"Evolved skill '{manifest.skill}'"
-    )
-    show(
-        [
-            ("trajectories", ", ".join(f"{count} {name}" for name, count in manifest.trajectories.items())),
-            ("edits", edits(manifest)),
-            *([("merges", _unmerged(manifest.unmerged))] if manifest.unmerged else []),
-            *(("analyses without edit", f"{count} x {reason}") for reason, count in manifest.analyses.items()),
-            *(("note", note) for note in manifest.notes),
-        ]
-    )
-    if manifest.stages:
-        click.echo()
-        show(_stages(manifest))
-    click.echo()
-    _show_places(folder, manifest.skill)
-    show_line(f"ledger   {folder / LEDGER}")
-    show_line(f"changes  {folder / 'changes.diff'}")
-    show_line(f"logs     {command('inspect', 'view', '--log-dir', folder / 'logs')}")
-
-
-def edits(manifest: Manifest) -> str:
-    """What became of the proposed edits, as a phrase."""
-    counts = dict(manifest.edits)
-    proposed, applied = counts.pop("proposed", 0), counts.pop("applied", 0)
-    into = f" (merged into {_count(manifest.changes, 'change')})" if 0 < manifest.changes < applied else ""
-    fates = [f"{applied} applied{into}", *(f"{count} {fate}" for fate, count in counts.items())]
-    return f"{proposed} proposed: {', '.join(fates)}"
-
-
-def _unmerged(count: int) -> str:
-    return f"{count} gave no usable answer; their edits went on unmerged"
-
-
-def _stages(manifest: Manifest) -> Table:
-    rows = [
-        (
-            f"{stage.stage} (reused)" if stage.reused else stage.stage,
-            *map("{:,}".format, (stage.samples, stage.calls, stage.input_tokens)),
-            "not told" if stage.cached_tokens is None else f"{stage.cached_tokens:,}",
-            f"{stage.output_tokens:,}",
-            f"{stage.wall_seconds:.0f} s",
-            f"{stage.critical_path_seconds:.0f} s",
-        )
-        for stage in manifest.stages
-    ]
-    numbers = ("samples", "calls", "tokens\nin", "of them\ncached", "tokens\nout", "time", "critical\npath")
-    return Table(columns=("stage", *numbers), rows=rows, right=numbers)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _show_places(folder: Path, skill: str) -> None:
-    show_line(f"skill    {folder / skill}")
-    show_line(f"blame    {command('trace2skill', 'skill', 'blame', folder)}")
-
-
-def print_selection(selection: Selection, folder: Path) -> None:
-    """Print how the candidates did on the evolve split, and which one was kept."""
-    if selection.simulated:
-        say(selection.simulated)
-    say("Selection on the evolve split (no test: the skills were made from it)")
-    rows = [
-        (
-            f"{row.name}{' (chosen)' if row.name == selection.chosen else ''}",
-            str(row.successes),
-            str(row.runs),
-            f"{row.accuracy:.3f}",
-        )
-        for row in (selection.initial, *selection.candidates)
-    ]
-    numbers = ("successes", "runs", "accuracy")
-    show(Table(columns=("skill", *numbers), rows=rows, right=numbers))
-    chosen = next(row for row in selection.candidates if row.name == selection.chosen)
-    name = Path(chosen.skill).name
-    show_line(f"skill    {folder / name}")
-    show_line(f"blame    {command('trace2skill', 'skill', 'blame', folder / name)}")
-
-
-def print_plan(stages: Sequence[PlannedStage], seeds: int = 1) -> None:
-    """Print what a run will take; with several seeds, the last row is for all of them."""
-    say("Plan (nothing was run)")
-    show(plan_table(stages, seeds))
-    click.echo()
-    for line in ASSUMPTIONS:
-        say(line)
-
-
-def print_withheld(folder: Path) -> None:
-    """Print the edits that a run withheld, by reason, best supported first.
-
-    Raises:
-        PatchError: The folder holds no finished run.
-    """
-    if not (folder / LEDGER).is_file():
-        raise PatchError(f"{folder}: no {LEDGER} here. Name the run folder that `trace2skill evolve` wrote.")
-    try:
-        stamp = read_model(folder / MANIFEST, Manifest).simulated if (folder / MANIFEST).exists() else ""
-    except ValueError as error:
-        raise PatchError(f"{error} Evolve the skill again.") from error
-    if stamp:
-        say(stamp)
-    by_reason: dict[str, list[LedgerRow]] = defaultdict(list)
-    for row in read_ledger(folder / LEDGER):
-        if row.fate == "withheld":
-            by_reason[row.reason].append(row)
-    if not by_reason:
-        say("Nothing was withheld.")
-    for reason, rows in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
-        show_line(f"{len(rows)} x {reason}")
-        for row in sorted(rows, key=lambda row: (-len(row.support), row.id)):
-            text = " ".join(row.content.split()) or row.target
-            show_line(f"  {len(row.support):>4}  {row.id:<14} {row.op} {row.file}: {text}")
+def _check_usage(config: EvolveConfig, skill: Path | None, select: bool) -> None:
+    """Whether the options fit what the method makes."""
+    if skill is None and not config.makes_bank:
+        raise click.UsageError("Missing option '--skill'.")
+    if select and config.makes_bank:
+        raise click.UsageError("--select plays evolved skills, and this method makes a memory bank.")
 
 
 COMMAND = evolve_command

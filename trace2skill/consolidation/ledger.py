@@ -19,17 +19,18 @@ Fate = Literal["applied", "merged", "rejected", "withheld"]
 
 
 class LedgerRow(BaseModel):
-    """The fate of one edit, of one analysis that led to no edit, or of one lesson that was stopped."""
+    """The fate of one edit, an analysis that led to none, a lesson that was stopped, or an item proposed for a bank."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     """Version of this row's form."""
-    kind: Literal["edit", "analysis", "lesson"]
-    """Whether `id` names an edit, a trajectory whose analysis led to no edit, or a lesson that became none."""
+    kind: Literal["edit", "analysis", "lesson", "item"]
+    """Whether `id` names an edit, a trajectory whose analysis led to no edit, a lesson that became none, or an item
+    that was proposed for a memory bank."""
     id: str
     """Edit id, `<trajectory>.<n>` as proposed or `<merge>.<n>` as merged; for an analysis the trajectory id; for a
-    lesson `<trajectory>/lesson-<n>`."""
+    lesson `<trajectory>/lesson-<n>`, for an item `<trajectory>/item-<n>`."""
     proposed: bool
     """Whether an analyst proposed it; false for edits that a merge wrote."""
     fate: Fate
@@ -105,6 +106,22 @@ class Ledger:
                 fate="rejected",
                 reason=reason,
                 support=(trajectory,),
+            )
+        )
+
+    def item(self, trajectory: str, fate: Fate, content: str, reason: str = "") -> None:
+        """Record the fate of what was proposed for a memory bank."""
+        number = sum(row.kind == "item" and row.support == (trajectory,) for row in self._rows.values()) + 1
+        self._add(
+            LedgerRow(
+                kind="item",
+                id=f"{trajectory}/item-{number}",
+                proposed=True,
+                fate=fate,
+                reason=reason,
+                content=content,
+                support=(trajectory,),
+                flags=tuple(map(str, hazards_in(content))),
             )
         )
 

@@ -43,7 +43,7 @@ def analyse(run: Run, trajectories: Trajectories, stage: str = "analysis") -> tu
     clean_runs: dict[str, bool] = {}
     broken: dict[str, str] = {}
     pool = _pool(run, trajectories)
-    tolerate = max(1, int(run.config.max_quarantined * len(pool))) if run.config.max_quarantined else 0
+    tolerate = tolerated(run, len(pool))
     for _, sample in _samples(run, trajectories, stage, tolerate):
         name = str(sample.id)
         if sample.error:
@@ -57,7 +57,7 @@ def analyse(run: Run, trajectories: Trajectories, stage: str = "analysis") -> tu
             f"{len(lost)} analyses are missing in {run.folder / 'logs' / stage}, that of {lost[0]} among them. "
             "Delete that folder and run the same command again."
         )
-    _quarantine(run, broken, stage, tolerate)
+    quarantine(run, broken, stage, tolerate)
     ordered = [analyses[name] for name in sorted(analyses.keys() - broken.keys())]
     verdicts = Verdicts(clean_runs=clean_runs)
     if run.config.replays:
@@ -71,8 +71,23 @@ def _samples(run: Run, trajectories: Trajectories, stage: str, tolerate: int) ->
     return run.stage(stage, _analysis_tasks(run, trajectories), _after_analysis, tolerate=tolerate)
 
 
-def _quarantine(run: Run, broken: Mapping[str, str], stage: str, tolerate: int) -> None:
-    """Leave out what broke, with its reason in the ledger: a bad sample is no reason to lose the others."""
+def tolerated(run: Run, count: int) -> int:
+    """How many of so many analyses may break."""
+    return max(1, int(run.config.max_quarantined * count)) if run.config.max_quarantined else 0
+
+
+def quarantine(run: Run, broken: Mapping[str, str], stage: str, tolerate: int) -> None:
+    """Leave out what broke, with its reason in the ledger: a bad sample is no reason to lose the others.
+
+    Args:
+        run: The run.
+        broken: What broke, by trajectory, with the reason.
+        stage: The stage's log folder.
+        tolerate: How many may.
+
+    Raises:
+        LogError: More broke than may.
+    """
     if len(broken) > tolerate:
         name, reason = next(iter(sorted(broken.items())))
         raise LogError(

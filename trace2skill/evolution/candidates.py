@@ -20,7 +20,7 @@ from trace2skill.errors import LogError, SkillError, Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.evolve import Work, evolve
 from trace2skill.evolution.folder import Manifest, begin
-from trace2skill.evolution.inputs import check_one_model, check_roles, read_logs, task_roles
+from trace2skill.evolution.inputs import NO_SKILL, check_one_model, check_roles, read_logs, task_roles
 from trace2skill.evolution.stages import file_of, run_stage
 from trace2skill.files import write_atomic
 from trace2skill.logs.header import Header
@@ -91,7 +91,7 @@ class Candidates(BaseModel):
 
 def evolve_seeds(
     logs: Sequence[str | Path],
-    skill: str | Path,
+    skill: str | Path | None,
     output: str | Path,
     config: EvolveConfig,
     seeds: Sequence[int],
@@ -109,7 +109,7 @@ def evolve_seeds(
     Raises:
         Trace2SkillError: As `evolve` does; or the output folder holds something else.
     """
-    initial = load_skill(resolve_path(str(skill)))
+    initial = load_skill(resolve_path(str(skill))) if skill else NO_SKILL
     shared = config.model_copy(update={"seed": EvolveConfig().seed})
     begin(Path(output), Candidates(config=shared, initial_digest=initial.digest), CANDIDATES)
     return {

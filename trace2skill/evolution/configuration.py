@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from trace2skill.errors import BankError
 from trace2skill.logs.trust import Allowed
+from trace2skill.memory import embedder_of
 from trace2skill.models.asking import TRANSCRIPT_TOKENS
 from trace2skill.models.cast import Provider
 from trace2skill.models.sampling import Profile, Settings
@@ -16,8 +18,11 @@ Analysts = Literal["error", "success", "combined", "error-llm"]
 """Condition: which pools of trajectories are analysed (paper, section 4.1); in the ablation `error-llm`, failures are
 analysed in a single call, without tools and without the gate."""
 
-Method = Literal["parallel", "sequential"]
+Method = Literal["parallel", "sequential", "reasoning-bank", "awm", "synapse"]
 """How trajectories become a skill, or a bank: the parallel method, or a baseline of `trace2skill.baselines`."""
+
+BANKS: tuple[Method, ...] = ("reasoning-bank", "awm", "synapse")
+"""The methods that make a memory bank instead of a skill."""
 
 ANALYSTS: dict[Method, Analysts] = {"sequential": "error"}
 """Which trajectories a method's authors analyse, where it is not both pools."""
@@ -31,8 +36,14 @@ OPTIONS: dict[str, tuple[Method, ...]] = {
     "order_seed": ("sequential",),
     "analyse_with": ("sequential",),
     "final_consolidation": ("sequential",),
+    "reuse_analyses": ("parallel", "sequential"),
+    "embedder": BANKS,
+    "judge": BANKS,
 }
 """Settings that only some methods have; all have the others."""
+
+Judge = Literal["scorer", "model"]
+"""Who tells successes from failures for a bank: the logs' scorer, or the model itself, as in ReasoningBank's paper."""
 
 Merger = Literal["model", "lexical"]
 """Who merges: the model, or text similarity alone (a control that needs no model)."""
@@ -59,6 +70,10 @@ class EvolveConfig(BaseModel):
 
     method: Method = "parallel"
     """How trajectories become a skill, or a bank."""
+    embedder: str = "bm25"
+    """What a bank's queries are embedded with."""
+    judge: Judge = "scorer"
+    """Who tells successes from failures for a bank."""
     analysts: Analysts = "combined"
     """Which trajectories are analysed."""
     merger: Merger = "model"
@@ -147,7 +162,18 @@ class EvolveConfig(BaseModel):
                 raise ValueError(foreign_option(name, self.method))
         if self.analyse_with == "current" and self.reuse_analyses:
             raise ValueError("analyses with the skill of the moment are made anew: leave out --reuse-analyses")
+        if self.judge == "model" and self.analysts != "combined":
+            raise ValueError("with --judge model nobody knows before which runs are successes: leave out --analysts")
         return self
+
+    @field_validator("embedder")
+    @classmethod
+    def _has_form(cls, embedder: str) -> str:
+        try:
+            embedder_of(embedder)
+        except BankError as error:
+            raise ValueError(str(error)) from error
+        return embedder
 
     @field_validator("model_args")
     @classmethod
@@ -156,6 +182,16 @@ class EvolveConfig(BaseModel):
         if secret := next((name for name in arguments if _SECRET.search(name)), None):
             raise ValueError(f"'{secret}' would be kept in run.json; put it into the provider's environment variable")
         return arguments
+
+    @property
+    def makes_bank(self) -> bool:
+        """Whether the method makes a memory bank, and starts from no skill."""
+        return self.method in BANKS
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether the method calls a model at all."""
+        return self.method != "synapse" or self.judge == "model"
 
     def settings(self, profile: Profile | None) -> Settings:
         """How each part is sampled and bounded, with a profile that has been read."""

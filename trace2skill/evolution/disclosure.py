@@ -24,12 +24,12 @@ def disclosure(inputs: Inputs, config: EvolveConfig, named: bool) -> list[str]:
     """
     lines: dict[str, None] = {}
     for header in inputs.headers:
-        if not named:
+        if not named and config.asks_model:
             lines[f"From the logs: model {header.model.model}, on your own endpoint"] = None
         if config.replays:
             settings = header.model.config.model_dump(include=set(SAMPLING), exclude_none=True)
             lines[f"From the logs: how {header.model.model} plays in replays{_listed(settings)}"] = None
-        if config.analysts != "success":
+        if config.analysts != "success" and not config.makes_bank:
             taken = {name: value for name, value in header.arguments.items() if name != SANDBOX}
             lines[f"From the logs: task {header.registered}{_listed({**taken, **config.task_args})}"] = None
         if left := ", ".join(_left(header)):

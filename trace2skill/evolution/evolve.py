@@ -33,7 +33,7 @@ Work = Callable[[Run, Inputs, Record], Manifest]
 
 def evolve(
     logs: Sequence[str | Path],
-    skill: str | Path,
+    skill: str | Path | None,
     output: str | Path,
     config: EvolveConfig | None = None,
     *,
@@ -50,7 +50,7 @@ def evolve(
 
     Args:
         logs: Log files or folders, of one task. May be empty if `patches` are given.
-        skill: The skill to start from; it is not changed.
+        skill: The skill to start from; it is not changed. None where the method makes a bank.
         output: Run folder.
         config: Settings; the defaults are the paper's.
         work: What the method does; by default the parallel one. `trace2skill.baselines` has the others.
@@ -61,7 +61,7 @@ def evolve(
         max_connections: Model calls under way at once (the paper: 128); by default Inspect adapts it to the server.
 
     Returns:
-        The run's manifest; `Manifest.skill` names the skill's folder inside `output`.
+        The run's manifest; `Manifest.skill` or `Manifest.bank` names what was made, a folder inside `output`.
 
     Raises:
         LogError: A log cannot be used, or a stage did not finish.

@@ -3,7 +3,8 @@
 <run>/
   run.json          resolved settings and digests of the inputs; written first, a resumed run must match it
   logs/             one log folder per stage
-  <skill>/          the evolved skill, clean, ready to be copied into any agent
+  <skill>/          the evolved skill, clean, ready to be copied into any agent; of a method that makes a memory
+                    bank, bank/ instead, and no provenance.json, changes.diff and CHANGELOG.md
   ledger.jsonl      the fate of every edit
   provenance.json   the edit and the trajectories behind every line
   changes.diff      initial skill -> evolved skill
@@ -97,9 +98,11 @@ class Manifest(BaseModel):
     schema_version: Literal[1] = 1
     """Version of this manifest's form."""
     skill: str
-    """Folder of the evolved skill, relative to the run folder."""
+    """Folder of the evolved skill, relative to the run folder; empty if the run made a bank."""
+    bank: str = ""
+    """Folder of the memory bank, likewise; empty if the run evolved a skill."""
     digest: str
-    """Digest of the evolved skill."""
+    """Digest of the evolved skill, or of the bank's card."""
     simulated: str
     """The warning that a stand-in model took part; empty otherwise."""
     record: Record
@@ -107,9 +110,10 @@ class Manifest(BaseModel):
     trajectories: dict[str, int]
     """Numbers of successes, failures and excluded runs (by reason)."""
     edits: dict[str, int]
-    """Fates of the proposed edits, merged ones counted as what they were merged into; they sum up to `proposed`."""
+    """Fates of the proposed edits, merged ones counted as what they were merged into, or of the items of a bank; they
+    sum up to `proposed`."""
     changes: int = 0
-    """What the applied ones were merged into: the entries of CHANGELOG.md."""
+    """What the applied ones were merged into: the entries of CHANGELOG.md. Of a bank, its past tasks."""
     unmerged: int = 0
     """Merges whose answers could not be used, so that their inputs went on as they were."""
     analyses: dict[str, int]
@@ -121,15 +125,17 @@ class Manifest(BaseModel):
 
     @property
     def unchanged(self) -> str:
-        """Why the skill is as it was; empty if an edit was applied."""
+        """Why the skill is as it was, or the bank empty; else empty."""
+        what = "item" if self.bank else "edit"
         if self.edits.get("applied"):
             return ""
         if not self.edits.get("proposed"):
             common = max(self.analyses, key=lambda reason: self.analyses[reason], default="")
             why = f"; most often ({self.analyses[common]} times): {common[:300].rstrip('. ')}" if common else ""
-            return f"none of {sum(self.trajectories.values())} trajectories led to an edit{why}"
+            return f"none of {sum(self.trajectories.values())} trajectories led to an {what}{why}"
         fates = ", ".join(f"{count} {fate}" for fate, count in self.edits.items() if count and fate != "proposed")
-        return f"no proposed edit was applied ({fates}); the ledger has the reasons"
+        fate = "kept" if self.bank else "applied"
+        return f"no proposed {what} was {fate} ({fates}); the ledger has the reasons"
 
 
 def simulated(record: Record) -> str:

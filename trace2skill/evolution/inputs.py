@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from inspect_ai.model import GenerateConfig, Model
 
@@ -22,6 +23,9 @@ from trace2skill.models.sampling import Profile, load_profile
 from trace2skill.prompts import Prompts, load_prompts
 from trace2skill.skill.folder import Skill, check_skill, load_skill
 from trace2skill.text import printable
+
+NO_SKILL = Skill(name="", description="", files=MappingProxyType({}))
+"""What a bank starts from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +55,13 @@ class Inputs:
 
 
 def read_inputs(
-    logs: Sequence[str | Path], skill: str | Path, config: EvolveConfig, patches: Sequence[str | Path] = ()
+    logs: Sequence[str | Path], skill: str | Path | None, config: EvolveConfig, patches: Sequence[str | Path] = ()
 ) -> Inputs:
     """Read and check what a run is made from.
 
     Args:
         logs: Log files or folders, of one task. May be empty if there are patches.
-        skill: The skill to start from.
+        skill: The skill to start from; none where the method makes a bank.
         config: The run's settings.
         patches: Patch files.
 
@@ -67,12 +71,8 @@ def read_inputs(
         PatchError: A patch file is malformed or unsafe, the method takes none, or a trajectory would be counted twice.
         Trace2SkillError: The prompts or the profile cannot be used.
     """
-    if patches and config.method != "parallel":
-        raise PatchError(
-            f"--patches are merged by --method parallel. --method {config.method} starts from lessons, not from edits: "
-            "leave them out."
-        )
-    initial = _checked(load_skill(resolve_path(str(skill))))
+    _check_method(config, skill, patches)
+    initial = _checked(load_skill(resolve_path(str(skill)))) if skill else NO_SKILL
     prompts = load_prompts(Path(config.prompts) if config.prompts else None)
     profile = load_profile(config.profile) if config.profile else None
     trajectories = _usable(read_logs(logs, config), config) if logs or not patches else None
@@ -145,6 +145,8 @@ def choose_cast(config: EvolveConfig, inputs: Inputs, model: Model | None) -> Ca
         LogError: The logs are of several models, or there are none and no model is named.
         Trace2SkillError: A model cannot be used.
     """
+    if not config.asks_model:
+        return None
     generate = GenerateConfig(seed=config.seed)
     own = {ANALYST: config.analyst_model, MERGER: config.merger_model}
     roles = {role: open_model(name, generate, f"--{role}-model") for role, name in own.items() if name}
@@ -175,10 +177,12 @@ def _usable(found: Trajectories, config: EvolveConfig) -> Trajectories:
         "combined": found.all,
         "error-llm": found.failures,
     }
-    if not pools[config.analysts]:
-        raise LogError(
-            f"The logs hold no trajectory for --analysts {config.analysts}: all of them have the other outcome."
-        )
+    from_successes = config.method in ("awm", "synapse") and config.judge == "scorer"
+    if not (found.successes if from_successes else pools[config.analysts]):
+        wanted = f"--method {config.method}" if from_successes else f"--analysts {config.analysts}"
+        raise LogError(f"The logs hold no trajectory for {wanted}: all of them have the other outcome.")
+    if config.makes_bank:
+        return found
     if config.task_args and config.analysts in ("error", "combined"):
         # What the user says of the task is never passed over: without it, a task that cannot be created is.
         recreate_task(found.headers[0], config.allowed)
@@ -187,6 +191,24 @@ def _usable(found: Trajectories, config: EvolveConfig) -> Trajectories:
         check_replayable(found.headers[0], config.allowed)
         check_roles(found.headers, config)
     return found
+
+
+def _check_method(config: EvolveConfig, skill: str | Path | None, patches: Sequence[str | Path]) -> None:
+    """Check that a method is given what it starts from, and nothing that it would pass over.
+
+    Raises:
+        SkillError: The skill to start from is missing, or there is one and the method makes a bank.
+        PatchError: There are patches that the method does not merge.
+    """
+    if patches and config.method != "parallel":
+        raise PatchError(
+            f"--patches are merged by --method parallel. --method {config.method} starts from lessons, not from edits: "
+            "leave them out."
+        )
+    if config.makes_bank and skill:
+        raise SkillError(f"--method {config.method} makes a memory bank from logs alone. Leave --skill out.")
+    if not config.makes_bank and not skill:
+        raise SkillError(f"--method {config.method} starts from a skill. Name it with --skill.")
 
 
 def _checked(skill: Skill) -> Skill:

@@ -70,7 +70,7 @@ class PlannedStage(BaseModel):
 
 
 def plan(
-    logs: Sequence[str | Path], skill: str | Path, config: EvolveConfig, patches: Sequence[str | Path] = ()
+    logs: Sequence[str | Path], skill: str | Path | None, config: EvolveConfig, patches: Sequence[str | Path] = ()
 ) -> tuple[PlannedStage, ...]:
     """Estimate what an evolution run will take. Every trajectory is read; no model is asked.
 
@@ -79,7 +79,7 @@ def plan(
 
     Args:
         logs: Log files or folders, of one task.
-        skill: The skill to start from.
+        skill: The skill to start from; none where the method makes a bank.
         config: The run's settings.
         patches: Patch files to consolidate as well.
 
@@ -87,6 +87,8 @@ def plan(
         Trace2SkillError: As `evolve` does.
     """
     inputs = read_inputs(logs, skill, config, patches)
+    if config.makes_bank:
+        return _inductions(inputs, config)
     imported = len(inputs.patches)
     stages: list[PlannedStage] = []
     analysed = 0
@@ -175,6 +177,31 @@ def _analysis(stage: str, role: Role, rows: Sequence[Trajectory], inputs: Inputs
         rounds=1,
         most_tokens=most,
     )
+
+
+def _inductions(inputs: Inputs, config: EvolveConfig) -> tuple[PlannedStage, ...]:
+    """One call for each trajectory that a bank is made from, and one more where the model judges it."""
+    if inputs.trajectories is None or not config.asks_model:
+        return ()
+    judged = config.judge == "model"
+    rows = inputs.trajectories.all if judged or config.method == "reasoning-bank" else inputs.trajectories.successes
+    if not judged and config.method == "reasoning-bank" and config.analysts != "combined":
+        rows = tuple(row for row in rows if row.success is (config.analysts == "success"))
+    calls = len(rows) * ((config.method != "synapse") + judged)
+    role: Role = "memory_judge" if config.method == "synapse" else "memory_success"
+    fixed = _tokens(inputs.prompts.source(role))
+    read = sum(fixed + anyio.run(_shown_tokens, row, config.transcript_tokens) for row in rows)
+    reply = _most(config.settings(inputs.profile).single)
+    stage = PlannedStage(
+        stage=f"{config.method.replace('-', '_')}_induction",
+        samples=len(rows),
+        calls=calls,
+        most_calls=calls,
+        input_tokens=read * calls // max(len(rows), 1),
+        output_tokens=calls * TURN_TOKENS // 2,
+        most_tokens=read * calls // max(len(rows), 1) + calls * reply,
+    )
+    return (stage,)
 
 
 async def _shown_tokens(row: Trajectory, budget: int) -> int:

@@ -1,9 +1,11 @@
 """What analysts and mergers of a run are given: the frozen skill, the prompts, and how they are sampled."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import TypeVar
 
+from trace2skill.errors import ContextOverflowError
 from trace2skill.models.sampling import Settings
 from trace2skill.prompts import Prompts
 from trace2skill.skill.folder import Skill
@@ -13,6 +15,8 @@ TRANSCRIPT_TOKENS = 16_000
 
 LEAST_TRANSCRIPT = 500
 """Tokens below which a transcript is not shortened further."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +44,21 @@ class Asking:
         while budget // 2 >= LEAST_TRANSCRIPT:
             budget //= 2
             yield budget
+
+    async def fitted(self, ask: Callable[[int], Awaitable[T]]) -> T:
+        """Ask with less and less of the transcript until the prompt fits in the model's context.
+
+        Args:
+            ask: Puts the question with a transcript of so many tokens.
+
+        Raises:
+            ContextOverflowError: Even the shortest is too long.
+        """
+        refused: ContextOverflowError | None = None
+        for budget in self.budgets():
+            try:
+                return await ask(budget)
+            except ContextOverflowError as error:
+                refused = error
+        assert refused is not None, "there is always a first budget"
+        raise refused

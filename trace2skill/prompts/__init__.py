@@ -26,10 +26,14 @@ Role = Literal[
     "draft",
     "editor",
     "consolidator",
+    "memory_success",
+    "memory_failure",
+    "memory_workflow",
+    "memory_judge",
 ]
 """`error_analyst_answer` is for tasks without a sandbox, `error_llm` for error analysis in a single call, `patch` for
-the last turn of all analysts, `draft` for a skill without trajectories, and `editor` and `consolidator` for sequential
-editing."""
+the last turn of all analysts, `draft` for a skill without trajectories, `editor` and `consolidator` for sequential
+editing; those that begin with `memory` fill banks."""
 
 _CLOSING = re.compile(
     r"</\s*(task|transcript|verdict|skill|lessons|outline|file|edits|kept|conflicting|domain|changelog)\s*>",

@@ -18,7 +18,7 @@ from inspect_ai.tool import ToolCall, ToolInfo
 from trace2skill.simulation import replies
 from trace2skill.simulation.chance import Dice
 from trace2skill.simulation.defects import repair_command, signs_of_defects
-from trace2skill.simulation.habits import VERIFY, Teaching, habits, read_teaching
+from trace2skill.simulation.habits import SPREADSHEET, VERIFY, Teaching, habits, read_teaching
 from trace2skill.simulation.scales import Scale
 from trace2skill.simulation.scripts import LOOK, check_command, render, solve_command
 from trace2skill.simulation.world import Knowledge, Prompt, knowledge, read_prompt
@@ -34,6 +34,7 @@ SECOND_HABIT = 0.5
 
 _SKILL = re.compile(r'<skill name="([^"]+)">\n(.*?)\n</skill>', re.DOTALL)
 _BASE_PATH = re.compile(r"^Base Path: (\S+)$", re.MULTILINE)
+_MEMORY = re.compile(r"<memory>\n(.*?)\n</memory>", re.DOTALL)
 _LINK = re.compile(r"\breferences/[\w.-]+\.md\b")
 _AVAILABLE = re.compile(r"<name>([^<]+)</name>")
 
@@ -56,17 +57,13 @@ class GivenSkill:
         """Paths of the references that SKILL.md names."""
         return [f"{self.folder}/{link}" for link in dict.fromkeys(_LINK.findall(self.text))]
 
-    def teaching(self) -> Teaching:
-        """What the agent has learnt from it."""
-        return read_teaching(self.text, self.references)
-
 
 async def act(
     messages: Sequence[ChatMessage], tools: Sequence[ToolInfo], scale: Scale, seed: str, folders: tuple[Path, ...]
 ) -> ChatMessageAssistant:
     """The agent's next turn."""
     offered = {tool.name: tool for tool in tools}
-    prompt = read_prompt(replies.given_text(messages))
+    prompt = read_prompt(replies.first_user_text(messages))
     if prompt is None or "bash" not in offered:
         return finish(offered, "This is no task that the stand-in model knows how to work on.")
     known = await anyio.to_thread.run_sync(functools.partial(knowledge, prompt, folders))
@@ -134,7 +131,7 @@ def next_turn(messages: Sequence[ChatMessage], offered: dict[str, ToolInfo], act
     skill = given_skill(messages)
     if unread := unread_references(skill, commands, actor.reads):
         return unread
-    return _work(commands, offered, actor, skill.teaching() if skill else read_teaching(""))
+    return _work(commands, offered, actor, teaching_of(messages))
 
 
 def _work(commands: list[str], offered: dict[str, ToolInfo], actor: Actor, teaching: Teaching) -> ChatMessageAssistant:
@@ -192,6 +189,14 @@ def given_skill(messages: Sequence[ChatMessage]) -> GivenSkill | None:
         folder = str(PurePosixPath(base.group(1)).parent)
     read = [result for call, result in done if str(call.arguments.get("command", "")).startswith(f"cat {folder}/")]
     return GivenSkill(folder=folder, text=text, references=tuple(read))
+
+
+def teaching_of(messages: Sequence[ChatMessage], domain: str = SPREADSHEET) -> Teaching:
+    """What the agent has learnt from its skill and from what it recalls of past tasks: both stand in its prompt."""
+    skill = given_skill(messages)
+    recalled = _MEMORY.search("\n".join(message.text for message in messages if message.role == "system"))
+    texts = [*([skill.text] if skill else []), *([recalled.group(1)] if recalled else [])]
+    return read_teaching("\n\n".join(texts), skill.references if skill else (), domain)
 
 
 def finish(offered: dict[str, ToolInfo], text: str) -> ChatMessageAssistant:

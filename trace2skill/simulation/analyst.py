@@ -152,36 +152,54 @@ def _submit(hypothesis: Hypothesis, dice: Dice, adds_quirk: float) -> ChatMessag
 
 def report_failure(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant:
     """The error analysis in a single call: what the transcript seems to show. Nothing proves it."""
-    given = replies.given_text(messages)
-    written = own_words(given)
-    dice = Dice(seed=seed, scale=scale.name, role=SINGLE_CALL_ANALYST, case=case_key(given))
-    asked = read_asked(given)
-    domain = asked.domain if asked else SPREADSHEET
-    slugs = faulty_habits(written, domain) if asked else list(signs_of_defects(written))
-    if not slugs or dice.happens(scale.guesses, "guesses"):
-        lessons = [dice.pick(misconceptions(domain), "misconception")]
-    else:
-        lessons = lessons_on(dice.order(slugs, "order")[:1], dice, scale.adds_quirk, domain)
+    lessons = lessons_of_failure(messages, scale, seed, SINGLE_CALL_ANALYST)
     causes = [f"{replies.STAMP} The run went wrong here: {lesson['title']}." for lesson in lessons]
     return replies.structured({"causes": causes, "lessons": lessons})
+
+
+def seen_faults(given: str) -> list[str]:
+    """Habits whose omission the transcript in a prompt shows to whoever knows them."""
+    written = own_words(given)
+    asked = read_asked(given)
+    return list(faulty_habits(written, asked.domain) if asked else signs_of_defects(written))
+
+
+def lessons_of_failure(messages: Sequence[ChatMessage], scale: Scale, seed: str, role: str) -> list[dict[str, str]]:
+    """What a role that only reads a failed run takes from it, rightly or wrongly."""
+    given = replies.given_text(messages)
+    dice = Dice(seed=seed, scale=scale.name, role=role, case=case_key(given))
+    asked = read_asked(given)
+    domain = asked.domain if asked else SPREADSHEET
+    slugs = seen_faults(given)
+    if not slugs or dice.happens(scale.guesses, "guesses"):
+        return [dice.pick(misconceptions(domain), "misconception")]
+    return lessons_on(dice.order(slugs, "order")[:1], dice, scale.adds_quirk, domain)
 
 
 def report_success(messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant:
     """The success analyst's report: habits that it recognises in the transcript."""
     given = replies.given_text(messages)
+    asked = read_asked(given)
+    domain = asked.domain if asked else SPREADSHEET
+    chosen, lessons = lessons_of_success(messages, scale, seed, SUCCESS_ANALYST)
+    steps = ", ".join(habits(domain)[slug].section.lower() for slug in chosen) or "the usual steps"
+    path = f"The run looked at the workbook, wrote a script and saved the result, with care for {steps}."
+    return replies.structured({"solution_path": path, "lessons": lessons})
+
+
+def lessons_of_success(
+    messages: Sequence[ChatMessage], scale: Scale, seed: str, role: str
+) -> tuple[list[str], list[dict[str, str]]]:
+    """The habits that a role that reads a successful run recognises, and what it writes of them."""
+    given = replies.given_text(messages)
     written = own_words(given)
-    dice = Dice(seed=seed, scale=scale.name, role=SUCCESS_ANALYST, case=case_key(given))
+    dice = Dice(seed=seed, scale=scale.name, role=role, case=case_key(given))
     asked = read_asked(given)
     domain = asked.domain if asked else SPREADSHEET
     shown = shown_habits(written, domain) if asked else _shown(written)
     seen = [slug for slug, rate in shown.items() if dice.happens(scale.sees_habit * rate, "sees", slug)]
     chosen = dice.order(seen, "order")[:MAX_LESSONS]
-    steps = ", ".join(habits(domain)[slug].section.lower() for slug in chosen) or "the usual steps"
-    report = {
-        "solution_path": f"The run looked at the workbook, wrote a script and saved the result, with care for {steps}.",
-        "lessons": lessons_on(chosen, dice, scale.adds_quirk / 2, domain),
-    }
-    return replies.structured(report)
+    return chosen, lessons_on(chosen, dice, scale.adds_quirk / 2, domain)
 
 
 def _shown(written: str) -> dict[str, float]:

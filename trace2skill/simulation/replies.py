@@ -51,6 +51,11 @@ def last_user_text(messages: Sequence[ChatMessage]) -> str:
     return next((m.text for m in reversed(messages) if isinstance(m, ChatMessageUser)), "")
 
 
+def first_user_text(messages: Sequence[ChatMessage]) -> str:
+    """The text of the first user message: the task."""
+    return next((m.text for m in messages if m.role == "user"), "")
+
+
 def given_text(messages: Sequence[ChatMessage]) -> str:
     """Everything that system and user messages say."""
     return "\n".join(m.text for m in messages if m.role in ("system", "user"))

@@ -24,6 +24,7 @@ from trace2skill.simulation.chance import Dice
 from trace2skill.simulation.drafting import draft
 from trace2skill.simulation.editing import EDITOR, propose_edits
 from trace2skill.simulation.evidence import case_key
+from trace2skill.simulation.memory import JUDGE, KEEPER, judge, remember_failure, remember_success
 from trace2skill.simulation.merger import merge, resolve
 from trace2skill.simulation.revising import REVISER, consolidate, edit_skill, lessons_key
 from trace2skill.simulation.scales import Scale
@@ -45,7 +46,7 @@ async def reply(
         return written
     if any(tool.name in ("check_fix", "check_answer") for tool in tools):
         return analyse_failure(messages, tools, scale, seed)
-    if asked := read_asked(question_text(messages)):
+    if asked := read_asked(replies.first_user_text(messages)):
         return await answer(asked, messages, tools, scale, seed, folders)
     return await act(messages, tools, scale, seed, folders)
 
@@ -53,15 +54,12 @@ async def reply(
 def _written(schema: str, messages: Sequence[ChatMessage], scale: Scale, seed: str) -> ChatMessageAssistant | None:
     """The answer under a schema; None where the schema is no role's."""
     broken = partial(_sometimes_broken, messages=messages, scale=scale, seed=seed)
+    if schema in _READERS:
+        reads, role = _READERS[schema]
+        return broken(reads(messages, scale, seed), role)
     match schema:
-        case "success_report":
-            return broken(report_success(messages, scale, seed), SUCCESS_ANALYST)
-        case "error_report":
-            return broken(report_failure(messages, scale, seed), SINGLE_CALL_ANALYST)
         case "skill_draft":
             return draft(messages)
-        case "patch":
-            return broken(propose_edits(messages, scale, seed), EDITOR)
         case "skill_edits":
             return broken(edit_skill(messages, scale, seed), REVISER, case=lessons_key(replies.given_text(messages)))
         case "final_edits":
@@ -73,9 +71,16 @@ def _written(schema: str, messages: Sequence[ChatMessage], scale: Scale, seed: s
     return None
 
 
-def question_text(messages: Sequence[ChatMessage]) -> str:
-    """The first user message: the task."""
-    return next((message.text for message in messages if message.role == "user"), "")
+_READERS = {
+    "success_report": (report_success, SUCCESS_ANALYST),
+    "error_report": (report_failure, SINGLE_CALL_ANALYST),
+    "patch": (propose_edits, EDITOR),
+    "memory_success": (remember_success, KEEPER),
+    "memory_workflow": (remember_success, KEEPER),
+    "memory_failure": (remember_failure, KEEPER),
+    "memory_judge": (judge, JUDGE),
+}
+"""The roles that read a run and now and then break off their JSON."""
 
 
 def _sometimes_broken(

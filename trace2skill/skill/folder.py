@@ -278,6 +278,8 @@ def _run_skill(manifest: Path) -> Path:
         content = json_value(read(manifest, STORED.bytes), manifest, STORED)
     except ForeignError as error:
         raise SkillError(str(error)) from error
+    if isinstance(content, dict) and content.get("bank"):
+        raise SkillError(f"{manifest.parent} is a run that made a memory bank, not a skill. Give it as -T memory=.")
     relative = content.get("skill") if isinstance(content, dict) else None
     if not isinstance(relative, str):
         raise SkillError(f'{manifest} is no manifest of an evolution run: it has no "skill" with a folder.')

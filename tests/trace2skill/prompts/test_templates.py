@@ -22,6 +22,7 @@ ERROR: dict[str, object] = {
     "skill_name": "NAME",
     "skill": "SKILL-TEXT",
 }
+MEMORY: dict[str, object] = {"max_items": 3, "task": "TASK", "transcript": "TRANSCRIPT", "verdict": "VERDICT"}
 VALUES: dict[Role, dict[str, object]] = {
     "error_analyst": ERROR,
     "error_analyst_answer": ERROR,
@@ -36,6 +37,10 @@ VALUES: dict[Role, dict[str, object]] = {
     },
     "patch": {"lessons": "LESSONS", "outline": "OUTLINE"},
     "merger": {"min_support": 7, "files": [{"path": "PATH", "numbered": "NUMBERED"}], "edits": "EDITS"},
+    "memory_success": MEMORY,
+    "memory_failure": MEMORY,
+    "memory_workflow": {"max_items": 3, "task": "TASK", "transcript": "TRANSCRIPT"},
+    "memory_judge": {"task": "TASK", "transcript": "TRANSCRIPT"},
     "resolver": {"files": [{"path": "PATH", "numbered": "NUMBERED"}], "kept": "KEPT", "edits": "EDITS"},
     "editor": {
         "files": [{"path": "PATH", "text": "NUMBERED"}],

@@ -12,7 +12,7 @@ from inspect_ai.model import ChatMessage, ChatMessageAssistant
 from inspect_ai.tool import ToolInfo
 
 from trace2skill.simulation import replies
-from trace2skill.simulation.agent import AGENT, GivenSkill, finish, given_skill, load_skill, unread_references
+from trace2skill.simulation.agent import AGENT, finish, given_skill, load_skill, teaching_of, unread_references
 from trace2skill.simulation.answers import code
 from trace2skill.simulation.answers.asked import Asked
 from trace2skill.simulation.answers.pages import study_page
@@ -21,7 +21,7 @@ from trace2skill.simulation.answers.slips import Case
 from trace2skill.simulation.answers.tables import study_table
 from trace2skill.simulation.answers.working import write
 from trace2skill.simulation.chance import Dice
-from trace2skill.simulation.habits import MATH, VISIONQA, WIKITQ, Teaching, habits, read_teaching
+from trace2skill.simulation.habits import MATH, VISIONQA, WIKITQ, Teaching, habits
 from trace2skill.simulation.scales import Scale
 from trace2skill.simulation.scripts import render
 
@@ -93,7 +93,7 @@ async def answer(
     dice = Dice(seed=seed, scale=scale.name, role=AGENT, case=asked.key)
     actor = Actor(asked=asked, case=case, dice=dice, scale=scale)
     if "bash" not in offered:
-        omitted = actor.omitted(_teaching(given_skill(messages), asked.domain))
+        omitted = actor.omitted(teaching_of(messages, asked.domain))
         return ChatMessageAssistant(content=write(actor.hinge(), omitted))
     return _next_turn(messages, offered, actor)
 
@@ -109,14 +109,10 @@ def _next_turn(messages: Sequence[ChatMessage], offered: dict[str, ToolInfo], ac
     skill = given_skill(messages)
     if unread := unread_references(skill, commands, actor.reads):
         return unread
-    solve = code.solve_command(actor.asked, actor.hinge(), actor.omitted(_teaching(skill, domain)))
+    solve = code.solve_command(actor.asked, actor.hinge(), actor.omitted(teaching_of(messages, domain)))
     if solve not in commands:
         return replies.bash("Now I write down what I found, as a script, and run it.", solve)
     if domain != MATH:
         return finish(offered, f"The result is in {actor.asked.output}.")
     printed = next(result for call, result in done if call.arguments.get("command") == solve)
     return finish(offered, f"This is what comes out:\n{printed.strip()}")
-
-
-def _teaching(skill: GivenSkill | None, domain: str) -> Teaching:
-    return read_teaching(skill.text, skill.references, domain) if skill else read_teaching("", domain=domain)
