@@ -140,21 +140,11 @@ def visionqa(
     samples = load_dataset(questions_file(dataset), split, image)
     recalled = open_memory(memory, memory_k, task="visionqa", split=split, samples=samples)
     budget = open_budget(match_tokens, task="visionqa", samples=samples, form={"image": image})
-    if image == "message":
-        answering = skill_answer(SYSTEM_PROMPT, skill=skill, skill_mode=skill_mode, budget=budget, memory=recalled)
-    else:
-        answering = skill_agent(
-            SANDBOX_PROMPT,
-            skill=skill,
-            skill_mode=skill_mode,
-            max_turns=max_turns,
-            tools=[view_image()],
-            budget=budget,
-            memory=recalled,
-        )
+    prompt = SYSTEM_PROMPT if image == "message" else SANDBOX_PROMPT
+    agent = skill_answer if image == "message" else partial(skill_agent, max_turns=max_turns, tools=[view_image()])
     return Task(
         dataset=samples,
-        solver=answering,
+        solver=agent(prompt, skill=skill, skill_mode=skill_mode, budget=budget, memory=recalled),
         scorer=document_answer(rules),
         sandbox=None if image == "message" else resolve_sandbox(sandbox),
         config=BOUNDS,

@@ -13,7 +13,7 @@ COMMANDS = {
     "compare": "Compare the logs of two or more conditions, sample by sample.",
     "data": "Fetch, check and list benchmark data.",
     "doctor": "Look at this machine and, if a URL is given, ask the endpoint there what a run depends on.",
-    "evolve": "Evolve a skill from the logs of an agent.",
+    "evolve": "Evolve a skill from the logs of an agent, or make a memory bank of them.",
     "serve": "Serve a model by its PROFILE with vLLM, and certify the endpoint; Ctrl-C stops it.",
     "skill": "Look at skill folders, and draft new ones.",
 }

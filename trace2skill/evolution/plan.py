@@ -197,6 +197,7 @@ def _inductions(inputs: Inputs, config: EvolveConfig) -> tuple[PlannedStage, ...
         samples=len(rows),
         calls=calls,
         most_calls=calls,
+        rounds=calls // max(len(rows), 1),
         input_tokens=read * calls // max(len(rows), 1),
         output_tokens=calls * TURN_TOKENS // 2,
         most_tokens=read * calls // max(len(rows), 1) + calls * reply,

@@ -10,13 +10,14 @@ from click.testing import CliRunner
 from inspect_ai import eval
 from inspect_ai.log import list_eval_logs, read_eval_log
 from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
+from pydantic import ValidationError
 
 from tests.trace2skill.memory.banks import embedding_server
 from tests.trace2skill.toy import LESSON, asking, run_asking, structured
 from trace2skill.baselines import work_of
 from trace2skill.cli.main import main
 from trace2skill.consolidation.ledger import read_ledger
-from trace2skill.errors import BankError, LogError, ServerError, SkillError, Trace2SkillError
+from trace2skill.errors import BankError, LogError, PatchError, ServerError, SkillError
 from trace2skill.evolution import EvolveConfig, evolve, plan
 from trace2skill.evolution.folder import Manifest
 from trace2skill.memory import Bank, find_bank_folder, load_bank
@@ -272,18 +273,27 @@ def test_an_embedding_server_that_is_down_costs_no_call(logs: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("settings", "error", "problem"),
+    ("settings", "problem"),
     [
-        ({"method": "awm", "replays": 1}, Trace2SkillError, "makes a memory bank from logs alone. Leave --verify out"),
-        ({"method": "awm", "judge": "model", "analysts": "error"}, Trace2SkillError, "Leave --analysts out"),
-        ({"method": "parallel"}, SkillError, "--method parallel starts from a skill. Name it with --skill"),
+        ({"method": "awm", "replays": 1}, "--verify belongs to --method parallel; --method awm has no use for it"),
+        ({"method": "awm", "reuse_analyses": "run"}, "--reuse-analyses belongs to --method parallel or sequential"),
+        ({"method": "parallel", "judge": "model"}, "--judge belongs to --method reasoning-bank or awm or synapse"),
+        ({"method": "awm", "judge": "model", "analysts": "error"}, "leave out --analysts"),
+        ({"method": "awm", "embedder": "bm26"}, "'bm26' is none of bm25"),
     ],
 )
-def test_settings_that_would_be_passed_over_are_refused(
-    logs: Path, tmp_path: Path, settings: dict[str, Any], error: type[Exception], problem: str
-) -> None:
-    with pytest.raises(error, match=problem):
-        make(logs, tmp_path / "run", **settings)
+def test_settings_that_would_be_passed_over_are_refused(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        EvolveConfig(**settings)
+
+
+def test_a_bank_starts_from_no_skill_and_a_skill_from_one(logs: Path, tmp_path: Path) -> None:
+    with pytest.raises(SkillError, match=r"--method parallel starts from a skill. Name it with --skill"):
+        make(logs, tmp_path / "run", "parallel")
+    with pytest.raises(SkillError, match=r"--method awm makes a memory bank from logs alone. Leave --skill out"):
+        evolve([logs], "skills/xlsx", tmp_path / "run", EvolveConfig(method="awm"), work=work_of("awm"))
+    with pytest.raises(PatchError, match="--patches are merged by --method parallel"):
+        evolve([logs], None, tmp_path / "run", EvolveConfig(method="awm"), work=work_of("awm"), patches=["x.json"])
 
 
 def test_logs_without_a_success_have_no_workflow(tmp_path: Path) -> None:
