@@ -18,14 +18,19 @@ from trace2skill.evolution.evolve import evolve
 from trace2skill.evolution.folder import Manifest, read_record
 from trace2skill.files import write_atomic
 from trace2skill.models.simulated import NOTICE
-from trace2skill.skill.folder import SKILL_MD, Skill, check_skill, load_skill, save_skill
+from trace2skill.skill.folder import MAX_SKILL_LINES, SKILL_MD, Skill, check_skill, load_skill, save_skill
 from trace2skill.skill.sections import Document, parse_document
 
 CONTROL = "control.json"
 """The record of a control, beside its skill."""
 
 TOLERANCE = 0.02
-"""A skill of matched length differs from the evolved one by at most this share of its characters."""
+"""A skill of matched length differs from the evolved one by at most this share of its characters, or by `WORD`."""
+WORD = 20
+"""Characters that may lack in any case: words are not cut."""
+
+_FRAME = 5
+"""Lines around a body at most: blank ones and the stamp."""
 
 DONORS = ("math-basic", "docvqa-basic", "xlsx")
 """Skills of this project that lend their text."""
@@ -240,15 +245,15 @@ def _words(skill: Skill) -> set[str]:
 def _as_long(document: Document, donor: Skill) -> str:
     """A donor's text, repeated and cut until it is as long as the body of a SKILL.md.
 
-    Whole sections as long as they fit, then lines of the next one, then words of the next line.
+    Whole sections as long as they fit, then lines of the next ones, then words of the next line. Where its lines would
+    be more than a skill may have, those of each section are joined into one.
     """
     wanted = len("\n".join(document.lines[document.front :]).strip())
     sections = list(_sections(_document(donor)))
-    kept: list[str] = []
-    while sections and len("\n\n".join([*kept, sections[len(kept) % len(sections)]])) <= wanted:
-        kept.append(sections[len(kept) % len(sections)])
-    text = _fill("\n\n".join(kept), sections[len(kept) % len(sections)], wanted) if sections else ""
-    if wanted - len(text) > TOLERANCE * wanted:
+    text = _repeated(sections, wanted)
+    if text.count("\n") + document.front + _FRAME >= MAX_SKILL_LINES:
+        text = _repeated([_joined(section) for section in sections], wanted)
+    if wanted - len(text) > max(WORD, TOLERANCE * wanted):
         raise SkillError(
             f"The text of '{donor.name}' cannot be cut to a body of {wanted} characters within {TOLERANCE:.0%}. Name "
             "another skill with --from."
@@ -256,12 +261,33 @@ def _as_long(document: Document, donor: Skill) -> str:
     return text
 
 
-def _fill(text: str, section: str, wanted: int) -> str:
-    """A text that goes on with the lines of a section, then with words, up to a length. Code blocks are left out."""
+def _repeated(sections: Sequence[str], wanted: int) -> str:
+    kept: list[str] = []
+    while sections and len("\n\n".join([*kept, sections[len(kept) % len(sections)]])) <= wanted:
+        kept.append(sections[len(kept) % len(sections)])
+    following = len(kept) % max(len(sections), 1)
+    return _fill("\n\n".join(kept), "\n\n".join([*sections[following:], *sections[:following]]), wanted)
+
+
+def _joined(section: str) -> str:
+    """A section whose text is one line below its heading; without its code blocks."""
     document = parse_document(section.encode())
+    own = document.sections[0].body if document.sections else 0
+    kept = [line for number, line in enumerate(document.lines) if number >= own and not _in_block(document, number)]
+    text = " ".join(line.strip().removeprefix("- ") for line in kept if line.strip())
+    return "\n\n".join(filter(None, ("\n".join(document.lines[:own]).strip(), text)))
+
+
+def _in_block(document: Document, number: int) -> bool:
+    return any(start <= number < end for start, end in document.fences)
+
+
+def _fill(text: str, more: str, wanted: int) -> str:
+    """A text that goes on with the lines of another, then with words, up to a length. Code blocks are left out."""
+    document = parse_document(more.encode())
     joint = "\n\n" if text else ""
     for number, line in enumerate(document.lines):
-        if any(start <= number < end for start, end in document.fences):
+        if _in_block(document, number):
             continue
         if len(text) + len(joint) + len(line) <= wanted:
             text += joint + line

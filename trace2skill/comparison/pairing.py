@@ -253,10 +253,10 @@ def _arguments(headers: Iterable[Header], name: str) -> tuple[str, ...]:
     return tuple(sorted({str(value) for header in headers if (value := header.arguments.get(name))}))
 
 
-def _tokens_per_run(arm: LoadedArm) -> float:
+def _tokens_per_run(arm: LoadedArm) -> float | None:
     runs = [summary for log in arm.logs for summary in log.summaries if not summary.error]
     used = [sum(model.total_tokens for model in run.model_usage.values()) for run in runs]
-    return math.fsum(used) / len(used) if any(used) else math.nan
+    return math.fsum(used) / len(used) if any(used) else None
 
 
 def _differing_settings(control: Sequence[LoadedLog], treatment: Sequence[LoadedLog]) -> tuple[Setting, ...]:

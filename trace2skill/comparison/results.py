@@ -1,7 +1,5 @@
 """The result of comparing conditions, as it is saved and shown."""
 
-import math
-
 from pydantic import BaseModel, ConfigDict
 
 from trace2skill.comparison.statistics import PairedResult
@@ -71,8 +69,8 @@ class Arm(_Record):
     match_tokens: tuple[str, ...] = ()
     """What its agent might spend on checking its work: the logs of another arm, or a number; empty for nothing."""
 
-    tokens_per_run: float = math.nan
-    """Mean tokens, read and generated, of the runs that did not fail; NaN where the logs do not tell."""
+    tokens_per_run: float | None = None
+    """Mean tokens, read and generated, of the runs that did not fail; None where the logs do not tell."""
 
     samples: int
     """Samples that should have a score: those of any arm's dataset."""

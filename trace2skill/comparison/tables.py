@@ -60,7 +60,7 @@ def _count(value: int | None) -> str:
 
 
 def _per_run(arm: Arm) -> str:
-    return "not told" if math.isnan(arm.tokens_per_run) else f"{arm.tokens_per_run:,.0f}"
+    return "not told" if arm.tokens_per_run is None else f"{arm.tokens_per_run:,.0f}"
 
 
 def _title(comparisons: Sequence[Comparison]) -> str:
