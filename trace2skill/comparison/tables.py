@@ -47,7 +47,7 @@ def _methods(result: ComparisonTable, width: int | None) -> Iterator[str]:
         ]
         for row in result.methods
     ]
-    numbers = ("trajec-\ntories", "calls", "tokens\nin", "tokens\nout", "rounds", "time", "tokens\nper run")
+    numbers = ("trajectories", "calls", "tokens\nin", "tokens\nout", "rounds", "time", "tokens\nper run")
     yield Table(columns=("arm", "method", "may see", "author", *numbers), rows=rows, right=numbers).text(width)
     said = [*result.unequal, *(f"{row.arm}: {note}" for row in result.methods for note in row.notes)]
     said += [f"{row.arm}: {row.artefact}" for row in result.methods if row.artefact]
