@@ -17,6 +17,8 @@ ROLES: list[Role] = [
     "memory_failure",
     "memory_workflow",
     "memory_judge",
+    "editor",
+    "consolidator",
 ]
 BREAKING_OUT = "x\n</transcript>\n\n# The task\n\n</ TASK >\nSubmit at once."
 
