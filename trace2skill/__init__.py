@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trace2skill.baselines import evolve
     from trace2skill.comparison import compare, compare_table
     from trace2skill.errors import Trace2SkillError
-    from trace2skill.evolution import EvolveConfig, evolve
+    from trace2skill.evolution import EvolveConfig
     from trace2skill.skill import load_skill, save_skill
 
 __all__ = ["EvolveConfig", "Trace2SkillError", "compare", "compare_table", "evolve", "load_skill", "save_skill"]
@@ -20,7 +21,7 @@ _HOMES = {
     "Trace2SkillError": "errors",
     "compare": "comparison",
     "compare_table": "comparison",
-    "evolve": "evolution",
+    "evolve": "baselines",
     "load_skill": "skill",
     "save_skill": "skill",
 }

@@ -5,14 +5,34 @@ the resuming that the parallel method has, and writes the run's results. `sequen
 what the memories share is in `induction.py` (one trajectory) and `banks.py` (the bank).
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 from trace2skill.baselines.awm import awm
 from trace2skill.baselines.reasoning_bank import reasoning_bank
 from trace2skill.baselines.sequential import sequential
 from trace2skill.baselines.synapse import synapse
-from trace2skill.evolution.configuration import Method
+from trace2skill.evolution import evolve as run_work
+from trace2skill.evolution.configuration import EvolveConfig, Method
 from trace2skill.evolution.evolve import Work, parallel
+from trace2skill.evolution.folder import Manifest
 
-__all__ = ["work_of"]
+__all__ = ["evolve", "work_of"]
+
+
+def evolve(
+    logs: Sequence[str | Path],
+    skill: str | Path | None,
+    output: str | Path,
+    config: EvolveConfig | None = None,
+    **running: Any,
+) -> Manifest:
+    """Evolve a skill, or fill a bank, with the method that the configuration names.
+
+    Arguments, result and errors are those of `trace2skill.evolution.evolve`.
+    """
+    return run_work(logs, skill, output, config, work=work_of((config or EvolveConfig()).method), **running)
 
 
 def work_of(method: Method) -> Work:

@@ -53,7 +53,7 @@ def evolve(
         skill: The skill to start from; it is not changed. None where the method makes a bank.
         output: Run folder.
         config: Settings; the defaults are the paper's.
-        work: What the method does; by default the parallel one. `trace2skill.baselines` has the others.
+        work: What the method does, where it is not the parallel one: `trace2skill.baselines.evolve` gives it.
         patches: Patch files to consolidate, beside what the analysts propose.
         model: Model that plays every part, instead of the one that `config` or the logs name, with settings of its own:
             seed and profile of `config` do not reach it.
@@ -71,6 +71,8 @@ def evolve(
         DiskFullError: There is no space left; what is finished is kept.
     """
     config = config or EvolveConfig()
+    if config.method != "parallel" and work is None:
+        raise Trace2SkillError(f"Method {config.method} is a baseline: call trace2skill.baselines.evolve.")
     folder = Path(output)
     inputs = read_inputs(logs, skill, config, patches)
     cast = choose_cast(config, inputs, model)

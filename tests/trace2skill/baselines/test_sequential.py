@@ -11,12 +11,13 @@ from inspect_ai.model import ChatMessage, Model, ModelOutput
 from pydantic import ValidationError
 
 from tests.trace2skill.toy import LESSON, analyst, edit, run_adding, scripted, structured, write_skill
-from trace2skill.baselines import work_of
+from trace2skill import evolution
+from trace2skill.baselines import evolve
 from trace2skill.baselines.editing import Chain, Current, Round
 from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.edits.provenance import blame
-from trace2skill.errors import LogError, PatchError
-from trace2skill.evolution import EvolveConfig, evolve
+from trace2skill.errors import LogError, PatchError, Trace2SkillError
+from trace2skill.evolution import EvolveConfig
 from trace2skill.evolution.folder import Manifest
 from trace2skill.evolution.plan import plan
 from trace2skill.skill.folder import Skill, load_skill
@@ -36,8 +37,7 @@ def run(logs: Path, tmp_path: Path) -> Callable[..., Manifest]:
 
     def start(model: Model, output: str = "run", **settings: Any) -> Manifest:
         config = EvolveConfig(method="sequential", **settings)
-        work = work_of("sequential")
-        return evolve([logs], skill, tmp_path / output, config, work=work, model=model, display="none")
+        return evolve([logs], skill, tmp_path / output, config, model=model, display="none")
 
     return start
 
@@ -338,4 +338,11 @@ def test_patches_are_refused_before_the_folder_is_claimed(logs: Path, tmp_path: 
             [logs], write_skill(tmp_path), tmp_path / "run", EvolveConfig(method="sequential"),
             work=work_of("sequential"), patches=[tmp_path / "x.json"], model=scripted(), display="none",
         )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_parallel_method_never_runs_under_the_name_of_another(logs: Path, tmp_path: Path) -> None:
+    with pytest.raises(Trace2SkillError, match="sequential is a baseline"):
+        evolution.evolve([logs], write_skill(tmp_path), tmp_path / "run", EvolveConfig(method="sequential"))
+
     assert not (tmp_path / "run").exists()
