@@ -336,7 +336,7 @@ def test_patches_are_refused_before_the_folder_is_claimed(logs: Path, tmp_path: 
     with pytest.raises(PatchError, match="leave them out"):
         evolve(
             [logs], write_skill(tmp_path), tmp_path / "run", EvolveConfig(method="sequential"),
-            work=work_of("sequential"), patches=[tmp_path / "x.json"], model=scripted(), display="none",
+            patches=[tmp_path / "x.json"], model=scripted(), display="none",
         )  # fmt: skip
     assert not (tmp_path / "run").exists()
 
