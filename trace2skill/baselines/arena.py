@@ -155,8 +155,7 @@ def _authors(run: Manifest) -> Iterable[str]:
 def _method(config: EvolveConfig) -> str:
     if config.method == "parallel":
         return "parallel, lexical merger" if config.merger == "lexical" else "parallel"
-    batch = getattr(config, "batch", None)
-    return f"{config.method} B={batch}" if config.method == "sequential" and batch else str(config.method)
+    return f"sequential B={config.batch}" if config.method == "sequential" else str(config.method)
 
 
 def _side_by_side(stages: Iterable[StageUsage]) -> Iterator[list[StageUsage]]:

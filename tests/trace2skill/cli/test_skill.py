@@ -171,3 +171,17 @@ def test_more_than_four_trajectories_are_counted_not_named(cli: Cli, run: Path) 
 def test_blame_of_a_plain_skill_is_refused(before: Path) -> None:
     with pytest.raises(SkillError, match=r"no provenance\.json.*trace2skill evolve"):
         CliRunner().invoke(skill_group, ["blame", str(before)], catch_exceptions=False)
+
+
+def test_control_says_where_it_is_and_that_lexical_needs_logs(cli: Cli, tmp_path: Path) -> None:
+    evolved = write_skill(tmp_path)
+    output = tmp_path / "out"
+    result = cli("control", "generic-checklist", evolved, "--output", output)
+    length = len(load_skill(output / "adding").skill_md)
+
+    assert f"generic-checklist: {length} characters in SKILL.md, {len(load_skill(evolved).skill_md)}" in result.output
+    assert f"skill    {output / 'adding'}\nrecord   {output / 'control.json'}\n" in result.output
+
+    result = cli("control", "lexical", tmp_path, "--output", tmp_path / "other")
+    assert result.exit_code == 2
+    assert "name its --logs" in result.output
