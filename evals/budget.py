@@ -31,7 +31,7 @@ ANSWER_AGAIN = "Then answer again, in full and in the form that the task asks fo
 CONFIRMED = 3
 """After so many answers in a row that are the same, there is nothing more to ask."""
 
-_ARM = ("skill", "memory", "match_tokens")
+_ARM = ("skill", "skill_mode", "memory", "memory_k", "match_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)

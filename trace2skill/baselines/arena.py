@@ -44,8 +44,8 @@ def making(arm: Arm) -> Making:
     Args:
         arm: The arm, whose logs name its skill, memory and budget.
     """
-    given = [*arm.skills, *arm.memories]
-    parts = [_of_artefact(arm.name, path) for path in given]
+    parts = [_of_artefact(arm.name, path, "skill by hand") for path in arm.skills]
+    parts += [_of_artefact(arm.name, path, "memory bank") for path in arm.memories]
     if arm.match_tokens:
         parts.append(_equal_tokens(arm))
     if not parts:
@@ -62,8 +62,8 @@ def _equal_tokens(arm: Arm) -> Making:
     )
 
 
-def _of_artefact(arm: str, path: str) -> Making:
-    """The row of an arm that was given a skill or a memory."""
+def _of_artefact(arm: str, path: str, otherwise: str) -> Making:
+    """The row of an arm that was given a skill or a memory; `otherwise` names what no run and no control made."""
     folder = resolve_path(path)
     if not folder.exists():
         return Making(arm=arm, method="unknown", sees="unknown", artefact=f"{path} (not found)")
@@ -71,7 +71,7 @@ def _of_artefact(arm: str, path: str) -> Making:
         made = _of_folder(arm, folder, folder) or _of_folder(arm, folder.parent, folder)
     except (OSError, ValueError) as error:
         made = Making(arm=arm, method="unknown", sees="unknown", notes=(str(error),))
-    return (made or Making(arm=arm, method="skill by hand", sees="unknown")).model_copy(update={"artefact": path})
+    return (made or Making(arm=arm, method=otherwise, sees="unknown")).model_copy(update={"artefact": path})
 
 
 def _of_folder(arm: str, place: Path, folder: Path) -> Making | None:

@@ -168,6 +168,7 @@ def test_only_what_was_analysed_counts(tmp_path: Path, analysts: str, sees: str,
 
 def test_equal_tokens_and_a_skill_with_a_memory_have_one_row() -> None:
     assert making(arm(match_tokens=("logs/skill",))).method == "equal tokens"
+    assert making(arm(memories=("skills",))).method == "memory bank"
     both = making(arm(skills=("skills/xlsx",), memories=("nowhere",)))
     assert (both.method, both.artefact) == ("skill by hand + unknown", "skills/xlsx, nowhere (not found)")
 
