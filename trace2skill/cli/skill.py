@@ -160,7 +160,7 @@ def control_command(
     if kind == "lexical":
         if not (logs and skill):
             raise click.UsageError(
-                "lexical merges the run's analyses again: name its logs and its start, --logs, --skill."
+                "lexical merges the run's analyses again: name its --logs, and the --skill it began with."
             )
         control, _ = lexical_control(evolved, output, logs, skill)
     else:
