@@ -39,7 +39,18 @@ def test_a_log_has_only_the_arguments_that_were_given(tmp_path: Path) -> None:
 
     assert log.eval.task_args_passed == {"dataset": "sample", "split": "test", "sandbox": "local"}
     assert set(log.eval.task_args) == {
-        *("dataset", "split", "skill", "skill_mode", "sandbox", "max_turns", "rules"),
+        *(
+            "dataset",
+            "split",
+            "skill",
+            "skill_mode",
+            "memory",
+            "memory_k",
+            "match_tokens",
+            "sandbox",
+            "max_turns",
+            "rules",
+        ),
     }
     again = registry_create("task", log.eval.task_registry_name or "", **log.eval.task_args)
     assert len(again.dataset) == len(task.dataset)

@@ -162,7 +162,10 @@ def edit(content: str, **changes: str) -> dict[str, str]:
 
 
 def analyst(
-    messages: list[ChatMessage], fix: str = GOOD_FIX, lessons: list[dict[str, str]] | None = None
+    messages: list[ChatMessage],
+    fix: str = GOOD_FIX,
+    lessons: list[dict[str, str]] | None = None,
+    causes: tuple[str, ...] = ("the last line was left out",),
 ) -> ModelOutput:
     """An error analyst in three turns: write the fix, check it, submit it."""
     turn = sum(message.role == "assistant" for message in messages)
@@ -170,7 +173,7 @@ def analyst(
         return call("bash", command=f"cat > fix.py <<'END'\n{fix}END\n")
     if turn == 1:
         return call("check_fix", script="fix.py")
-    return call("submit", fix="fix.py", causes=["the last line was left out"], lessons=lessons or [LESSON])
+    return call("submit", fix="fix.py", causes=[*causes], lessons=lessons or [LESSON])
 
 
 def merge_all(messages: list[ChatMessage]) -> ModelOutput:

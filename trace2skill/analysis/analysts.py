@@ -1,7 +1,7 @@
 """The analysts as solvers: what they see, the tools they have, and the analysis they leave in their sample's store."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -30,7 +30,7 @@ from trace2skill.analysis.fix import (
 )
 from trace2skill.analysis.gate import clean_run
 from trace2skill.analysis.judging import Judging
-from trace2skill.analysis.leaks import answers, readable
+from trace2skill.analysis.leaks import answers, leaked, readable
 from trace2skill.analysis.lessons import UNUSABLE, leaking_edits, propose_patch
 from trace2skill.analysis.reports import MAX_LESSONS, Analysis, Analyst, ErrorReport, SuccessReport
 from trace2skill.analysis.submission import Submission, sift
@@ -172,6 +172,11 @@ async def _place_attempt(attempt: EvalSample, transcript: str) -> list[str]:
     return texts
 
 
+def _unleaking(causes: Iterable[str], guarded: frozenset[str]) -> tuple[str, ...]:
+    """The causes that may be read by others, such as an editor: no answer gets into a skill by way of them."""
+    return tuple(cause for cause in causes if not leaked(cause, guarded))
+
+
 async def _conclude(state: TaskState, trajectory: str, submission: Submission, asking: Asking, rejected: str) -> None:
     """Apply what can be checked at once, have the lessons turned into edits, and keep the analysis in the store."""
     values = await anyio.to_thread.run_sync(submission.reference_values)
@@ -186,14 +191,13 @@ async def _conclude(state: TaskState, trajectory: str, submission: Submission, a
     analysis = Analysis(
         trajectory=trajectory,
         analyst="error",
-        causes=tuple(submission.causes),
+        causes=_unleaking(submission.causes, guarded),
         lessons=tuple(lessons),
         lessons_stopped=stopped,
         patch=patch,
         fix=submission.script,
         fix_source=submission.source,
         leaks=leaking_edits(patch.edits if patch else (), guarded),
-        guarded=tuple(sorted(guarded)),
         rejected=rejected,
     )
     store().set(ANALYSIS, analysis.model_dump(mode="json"))
@@ -256,12 +260,11 @@ async def _report(
     return Analysis(
         trajectory=trajectory,
         analyst=analyst,
-        causes=causes,
+        causes=_unleaking(causes, guarded),
         lessons=tuple(lessons),
         lessons_stopped=stopped,
         patch=patch,
         leaks=leaking_edits(patch.edits if patch else (), guarded),
-        guarded=tuple(sorted(guarded)),
         rejected=rejected,
     )
 

@@ -79,7 +79,5 @@ class Analysis(BaseModel):
     """Text of the submitted script, or the submitted answer."""
     leaks: dict[str, str] = {}
     """Edits that may not be used, by id, with the reason."""
-    guarded: tuple[str, ...] = ()
-    """What the leak guard looks for in text that comes of this analysis: answers, and values that only they hold."""
     rejected: str = ""
     """Why nothing of this analysis may be used; empty if it may."""

@@ -14,7 +14,6 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import store
 from pydantic import BaseModel, ConfigDict, Field
 
-from trace2skill.analysis.leaks import leaked
 from trace2skill.analysis.lessons import leaking_edits
 from trace2skill.analysis.reports import Analysis
 from trace2skill.consolidation.assembly import stamped
@@ -199,7 +198,7 @@ def _editor(chain: Chain, asking: Asking) -> Solver:
                 step = Step(node=due.node, dropped=str(error))
             else:
                 edits = _edits(due, answer, sources)
-                step = Step(node=due.node, edits=edits, leaks=_leaking(edits, due))
+                step = Step(node=due.node, edits=edits, leaks=leaking_edits(edits, frozenset()))
             store().set(STEP, step.model_dump(mode="json"))
             return state
 
@@ -225,7 +224,7 @@ def _prompt(due: Round, current: Current, asking: Asking) -> str:
     learned = [
         {
             "run": row.trajectory,
-            "causes": [cause for cause in row.causes if not leaked(cause, frozenset(row.guarded))],
+            "causes": row.causes,
             "lessons": [
                 {"id": f"{row.trajectory}/lesson-{number}", **lesson.model_dump()}
                 for number, lesson in enumerate(row.lessons, start=1)
@@ -273,8 +272,3 @@ def _misfits(current: Current, edits: tuple[Edit, ...]) -> list[str]:
     """The edits that would not be applied, each with the reason; of leaks the model is told nothing."""
     _, ended = current.after(Step(node="", edits=edits))
     return [f"the edit of {row.edit.file} at {row.edit.target!r}: {row.reason}" for row in ended if row.reason]
-
-
-def _leaking(edits: Iterable[Edit], due: Round) -> dict[str, str]:
-    guarded = frozenset(value for row in due.analyses for value in row.guarded)
-    return leaking_edits(edits, guarded)
