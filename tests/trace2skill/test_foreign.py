@@ -15,6 +15,7 @@ from trace2skill.edits.importing import PATCHES
 from trace2skill.files import STORED
 from trace2skill.foreign import Cap, ForeignError, check_json, json_value, read, unpacked, walk
 from trace2skill.logs import files as logs
+from trace2skill.memory import bank
 from trace2skill.skill import folder as skills
 
 AWKWARD = st.text('a"\\[]{},', max_size=5)
@@ -135,6 +136,8 @@ def test_the_documented_limits_are_those_of_the_code() -> None:
         "a folder of logs": f"{logs.MAX_LOG_FOLDERS:,} files and folders, {logs.MAX_LOG_DEPTH} levels",
         "a file of a data set's tasks": both(data.DATASET),
         "a table of a data set": both(table_workbook.TABLE),
+        "a memory bank": f"records {mib(bank.MAX_RECORDS_BYTES)}, {bank.MAX_RECORDS:,} past tasks; vectors "
+        f"{mib(bank.MAX_VECTORS_BYTES)}",
         "an archive of a benchmark": f"{mib(unpack.MAX_BYTES)}, {unpack.MAX_MEMBERS:,} files, "
         f"{unpack.MAX_RATIO} times its size",
     }
