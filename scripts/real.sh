@@ -54,15 +54,15 @@ dataset=${DATASET:-}
 if [ -z "$dataset" ]; then
     if [ -f "$models/easy-math/problems.jsonl" ]; then dataset=$models/easy-math; else dataset=sample; fi
 fi
-rollout() { # name, problems, further arguments
-    local log=$1 problems=$2
-    shift 2
-    inspect eval-set evals/math_reasoning.py --model "$model" -T "dataset=$dataset" -T split=all --limit "$problems" --max-tokens 100 --seed 1 \
+rollout() { # name, split, problems at most, further arguments
+    local log=$1 split=$2 problems=$3
+    shift 3
+    inspect eval-set evals/math_reasoning.py --model "$model" -T "dataset=$dataset" -T "split=$split" --limit "$problems" --max-tokens 100 --seed 1 \
         --max-connections 16 --retry-attempts 1 --retry-wait 5 "$@" --no-log-realtime --log-dir "$work/$log" --display "$display"
 }
 
-step "3/6  $name solves problems 1 to 8 with skills/math-basic"
-rollout evolve-split 1-8 -T skill=skills/math-basic
+step "3/6  $name solves eight problems of the evolve split with skills/math-basic"
+rollout evolve-split evolve 8 -T skill=skills/math-basic
 
 step "4/6  it reads its own runs, and makes of them skills, in each way, and a memory"
 evolve() { # output, further arguments
@@ -86,13 +86,13 @@ done
 own sequential --method sequential --batch 4 --analysts error-llm --reuse-analyses "$work/evolution-error-llm"
 evolve reasoning-bank --method reasoning-bank
 
-step "5/6  it solves problems 9 to 20 without a skill, with the initial and the evolved one, and with the memory"
-rollout no-skill 9-20
-rollout math-basic 9-20 -T skill=skills/math-basic
-rollout evolved 9-20 -T "skill=$work/evolution-combined"
-rollout memory 9-20 -T "memory=$work/reasoning-bank"
+step "5/6  it solves the test split without a skill, with the initial and the evolved one, and with the memory"
+rollout no-skill test 12
+rollout math-basic test 12 -T skill=skills/math-basic
+rollout evolved test 12 -T "skill=$work/evolution-combined"
+rollout memory test 12 -T "memory=$work/reasoning-bank"
 
-step "6/6  Did it help?  (12 problems and a model of 135 million parameters cannot tell)"
+step "6/6  Did it help?  (so few problems, and a model of 135 million parameters, cannot tell)"
 trace2skill compare "$work/no-skill" --vs "$work/math-basic" --vs "$work/evolved" --vs "$work/memory" --methods
 echo
 echo "spoke: $name, weights $weights. logs: $runs"
