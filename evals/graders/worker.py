@@ -3,11 +3,15 @@
 A process is kept for the next call, because importing openpyxl or sympy takes its time. It imports what it is asked to
 call and nothing else: unlike `multiprocessing`, it does not run the caller's main module again, which in a user's
 script may start an evaluation. Run as a script, this module is that process.
+
+A process opens files that agents made, and one of them may take it over. So its answers are read as values and errors:
+pickles from which nothing can be called.
 """
 
 import atexit
 import contextlib
 import importlib
+import io
 import os
 import pickle
 import resource
@@ -16,9 +20,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Concatenate, ParamSpec, TypeVar
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar
 
 import anyio.to_thread
 
@@ -42,6 +47,18 @@ MEMORY_BYTES = 8 * 1024**3
 
 LONG = 20_000
 """Characters of a text from which on judging it may take its time."""
+
+
+MAX_ANSWER = 64 * 1024**2
+"""Bytes of an answer."""
+
+_VALUES = frozenset(
+    {("decimal", "Decimal"), *(("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone"))}
+)
+_ERRORS = ("evals.", "trace2skill.errors")
+_VERDICTS = ("evals.graders.", "evals.answer_items")
+_GRACE = 10
+"""Seconds in which a process has to end that has been given nothing more to do."""
 
 
 class WorkerEndedError(RuntimeError):
@@ -76,22 +93,30 @@ class Workers:
 
         Args:
             function: A function at the top level of a module.
-            args: Its arguments, which must be picklable, as must be what it returns or raises.
+            args: Its arguments, which must be picklable.
             kwargs: Likewise.
+
+        Returns:
+            What the function returned: a plain value, a date, a `Decimal`, or a verdict of the graders.
 
         Raises:
             WorkerEndedError: The process ended before it answered.
-            Exception: Whatever the function raised.
+            RuntimeError: It answered with something else.
+            Exception: Whatever the function raised; what is neither built in nor ours is told in words.
         """
         question = pickle.dumps((function.__module__, function.__qualname__, args, kwargs))
         with self._slots:
             worker = self._take()
             answer = _ask(worker, question)
-            if answer:
-                self.idle.append(worker)
-            else:
+            if not answer:
                 raise WorkerEndedError(function.__qualname__, _reap(worker), self._seconds)
-        returned, value = pickle.loads(answer)
+            try:
+                returned, value = _read_answer(answer)
+            except Exception as error:
+                worker.kill()
+                _reap(worker)
+                raise RuntimeError(f"The process that ran {function.__qualname__} gave no usable answer.") from error
+            self.idle.append(worker)
         if not returned:
             raise value
         return value  # type: ignore[no-any-return]  # what the function returned
@@ -137,7 +162,7 @@ def _ask(worker: subprocess.Popen[bytes], question: bytes) -> bytes:
     reading, writing = _pipes(worker)
     try:
         _write(writing, question)
-        return _read(reading)
+        return _read(reading, MAX_ANSWER)
     except BrokenPipeError:
         return b""
     except BaseException:  # an interrupt: the process would answer the wrong question next
@@ -152,7 +177,11 @@ def _reap(worker: subprocess.Popen[bytes]) -> int:
     with contextlib.suppress(BrokenPipeError):
         writing.close()
     reading.close()
-    return worker.wait()
+    try:
+        return worker.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        worker.kill()
+        return worker.wait()
 
 
 def _pipes(worker: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
@@ -167,11 +196,37 @@ def _write(stream: IO[bytes], message: bytes) -> None:
     stream.flush()
 
 
-def _read(stream: IO[bytes]) -> bytes:
-    """A message; nothing if the other side has ended."""
+def _read(stream: IO[bytes], limit: int | None = None) -> bytes:
+    """A message; nothing if the other side has ended, or says more than it may."""
     size = int.from_bytes(stream.read(8), "big")
+    if limit is not None and size > limit:
+        return b""
     message = stream.read(size)
     return message if len(message) == size else b""
+
+
+class _Answer(pickle.Unpickler):
+    """Knows plain values, those of `_VALUES`, our data classes and named tuples, and errors; no function."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if not (module == "builtins" or module.startswith(_ERRORS) or (module, name) in _VALUES):
+            raise pickle.UnpicklingError(f"{module}.{name} is no value")
+        found = super().find_class(module, name)
+        # Asked what it is and where it is from: a name with dots leads on, from any module to any other.
+        known = isinstance(found, type) and (found.__module__, found.__qualname__) == (module, name)
+        error = known and issubclass(found, Exception)
+        verdict = known and module.startswith(_VERDICTS) and (issubclass(found, tuple) or is_dataclass(found))
+        if not (error or verdict or (module, name) in _VALUES):
+            raise pickle.UnpicklingError(f"{module}.{name} is no value")
+        return found
+
+
+def _read_answer(answer: bytes) -> tuple[bool, Any]:
+    """Whether a call returned, and what it returned or raised."""
+    returned, value = _Answer(io.BytesIO(answer)).load()
+    if returned is not True and not isinstance(value, Exception):
+        raise pickle.UnpicklingError("it raised what is no exception")
+    return returned is True, value
 
 
 def _serve(seconds: int, memory: int) -> None:
@@ -200,7 +255,7 @@ def _raised(error: Exception) -> bytes:
     """An exception for the caller; one that cannot travel is told in words."""
     try:
         answer = pickle.dumps((False, error))
-        pickle.loads(answer)
+        _read_answer(answer)
     except Exception:
         return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))
     return answer
