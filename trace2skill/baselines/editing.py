@@ -198,6 +198,7 @@ def _editor(chain: Chain, asking: Asking) -> Solver:
                 step = Step(node=due.node, dropped=str(error))
             else:
                 edits = _edits(due, answer, sources)
+                # Nothing that the editor reads holds an answer: lessons and causes have passed the guard.
                 step = Step(node=due.node, edits=edits, leaks=leaking_edits(edits, frozenset()))
             store().set(STEP, step.model_dump(mode="json"))
             return state

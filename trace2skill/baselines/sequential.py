@@ -127,9 +127,10 @@ class _Editing:
 
     def edit(self, stage: str, rounds: Sequence[Round]) -> None:
         """Run or resume some calls, and enter the fates of their edits."""
-        chain, waits_for = Chain(self.current, rounds), Chain(self.current, rounds).waits_for()
+        chain = Chain(self.current, rounds)
         if chain.due is None:
             return
+        waits_for = chain.waits_for()
         samples = self._run.stage(stage, [editing(chain, self._run.asking)], lambda node: waits_for.get(node, ()))
         steps = {step.node: step for _, sample in samples if (step := step_of(sample))}
         for each in rounds:

@@ -97,11 +97,10 @@ class Ledger:
 
     def lesson(self, trajectory: str, reason: str) -> None:
         """Record that the leak guard stopped a lesson before it became an edit."""
-        number = sum(row.kind == "lesson" and row.support == (trajectory,) for row in self._rows.values()) + 1
         self._add(
             LedgerRow(
                 kind="lesson",
-                id=f"{trajectory}/lesson-{number}",
+                id=self._next("lesson", trajectory),
                 proposed=True,
                 fate="rejected",
                 reason=reason,
@@ -111,11 +110,10 @@ class Ledger:
 
     def item(self, trajectory: str, fate: Fate, content: str, reason: str = "") -> None:
         """Record the fate of what was proposed for a memory bank."""
-        number = sum(row.kind == "item" and row.support == (trajectory,) for row in self._rows.values()) + 1
         self._add(
             LedgerRow(
                 kind="item",
-                id=f"{trajectory}/item-{number}",
+                id=self._next("item", trajectory),
                 proposed=True,
                 fate=fate,
                 reason=reason,
@@ -124,6 +122,11 @@ class Ledger:
                 flags=tuple(map(str, hazards_in(content))),
             )
         )
+
+    def _next(self, kind: Literal["lesson", "item"], trajectory: str) -> str:
+        """Id of the next row of a kind that a trajectory has."""
+        number = sum(row.kind == kind and row.support == (trajectory,) for row in self._rows.values()) + 1
+        return f"{trajectory}/{kind}-{number}"
 
     def rows(self) -> tuple[LedgerRow, ...]:
         """All rows, by kind and id."""
