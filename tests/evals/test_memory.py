@@ -1,5 +1,6 @@
 """A memory in all four tasks: what the agent is shown, what the log keeps, and which banks are refused."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from evals.visionqa import visionqa
 from evals.wikitq import wikitq
 from tests.trace2skill.memory.banks import counted, make_bank, past
 from trace2skill.errors import BankError, DataError, Trace2SkillError
+from trace2skill.logs import load_logs
+from trace2skill.logs.task import recreate_for_analysis, recreate_task
 from trace2skill.memory import EMBEDDER_VARIABLE
 from trace2skill.memory.bank import PastTask
 
@@ -173,3 +176,18 @@ def test_the_log_names_the_bank_and_the_task_is_created_again(bank: Path, tmp_pa
 
     assert log.eval.task_args["memory"] == str(bank)
     assert isinstance(registry_create("task", "math_reasoning", **log.eval.task_args), Task)
+
+
+@pytest.mark.parametrize("given", ["memory", "match_tokens"])
+def test_failures_are_analysed_without_what_their_agent_had(bank: Path, tmp_path: Path, given: str) -> None:
+    """Its bank, or the logs of its budget, may be gone; an analyst in its place has none of them."""
+    before, logged = tmp_path / "before", tmp_path / "logged"
+    play(math_reasoning(**{**SAMPLE, "split": "evolve"}), before)
+    had = bank if given == "memory" else before
+    play(math_reasoning(**{**SAMPLE, "split": "evolve"}, **{given: str(had)}), logged)
+    shutil.rmtree(had)
+    [log] = load_logs([logged]).evaluations
+
+    with pytest.raises(Trace2SkillError, match=given):
+        recreate_task(log.header)
+    assert len(recreate_for_analysis(log.header).dataset) == 20

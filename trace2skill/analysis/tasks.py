@@ -21,7 +21,7 @@ from trace2skill.analysis.reports import Analysis, Analyst
 from trace2skill.errors import LogError
 from trace2skill.logs.header import Header
 from trace2skill.logs.outcome import SuccessRule
-from trace2skill.logs.task import NOTHING, recreate_task, sample_of
+from trace2skill.logs.task import NOTHING, recreate_for_analysis, sample_of
 from trace2skill.logs.trajectory import Trajectories, Trajectory
 from trace2skill.logs.trust import Allowed
 from trace2skill.models.asking import Asking
@@ -42,7 +42,7 @@ def error_analysis(trajectories: Trajectories, asking: Asking, limits: Limits, a
     Raises:
         LogError: The logged task cannot be created or lacks a logged sample, or its scorers cannot judge a fix.
     """
-    tasks = {header.file: recreate_task(header, allowed) for header in trajectories.headers}
+    tasks = {header.file: recreate_for_analysis(header, allowed) for header in trajectories.headers}
     failures = [_failure(trajectory, tasks[trajectory.log]) for trajectory in trajectories.failures]
     if len({failure.sandboxed for failure in failures}) > 1:
         raise LogError("Some samples of the logged task have a sandbox and some have none.")

@@ -6,7 +6,7 @@ from typing import Any
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.inputs import Inputs
 from trace2skill.logs.header import Header
-from trace2skill.logs.trust import SANDBOX
+from trace2skill.logs.trust import OF_THE_AGENT, SANDBOX
 from trace2skill.models.cast import SAMPLING
 from trace2skill.text import printable
 
@@ -30,7 +30,8 @@ def disclosure(inputs: Inputs, config: EvolveConfig, named: bool) -> list[str]:
             settings = header.model.config.model_dump(include=set(SAMPLING), exclude_none=True)
             lines[f"From the logs: how {header.model.model} plays in replays{_listed(settings)}"] = None
         if config.analysts != "success" and not config.makes_bank:
-            taken = {name: value for name, value in header.arguments.items() if name != SANDBOX}
+            left_out = {SANDBOX} if config.replays else {SANDBOX, *OF_THE_AGENT}
+            taken = {name: value for name, value in header.arguments.items() if name not in left_out}
             lines[f"From the logs: task {header.registered}{_listed({**taken, **config.task_args})}"] = None
         if left := ", ".join(_left(header)):
             lines[f"Not taken from the logs: {left}"] = None

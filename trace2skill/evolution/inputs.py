@@ -16,7 +16,7 @@ from trace2skill.edits.patch import Patch
 from trace2skill.errors import LogError, PatchError, SkillError, Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.logs.header import Header
-from trace2skill.logs.task import recreate_task
+from trace2skill.logs.task import recreate_for_analysis
 from trace2skill.logs.trajectory import Trajectories, read_trajectories
 from trace2skill.models.cast import ANALYST, MERGER, Cast, logged_model, open_model
 from trace2skill.models.sampling import Profile, load_profile
@@ -185,7 +185,7 @@ def _usable(found: Trajectories, config: EvolveConfig) -> Trajectories:
         return found
     if config.task_args and config.analysts in ("error", "combined"):
         # What the user says of the task is never passed over: without it, a task that cannot be created is.
-        recreate_task(found.headers[0], config.allowed)
+        recreate_for_analysis(found.headers[0], config.allowed)
     if config.replays:
         check_one_model(found.headers)
         check_replayable(found.headers[0], config.allowed)

@@ -13,7 +13,7 @@ from trace2skill.consolidation.tree import level_sizes, numbered_files
 from trace2skill.errors import LogError
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.inputs import Inputs, read_inputs
-from trace2skill.logs.task import recreate_task
+from trace2skill.logs.task import recreate_for_analysis
 from trace2skill.logs.trajectory import Trajectories, Trajectory, read_sample
 from trace2skill.logs.transcript import CHARACTERS_PER_TOKEN, render_transcript
 from trace2skill.prompts import Role
@@ -145,7 +145,7 @@ def _analyses(read: Trajectories, inputs: Inputs, config: EvolveConfig) -> list[
 def _can_be_created(read: Trajectories, config: EvolveConfig) -> bool:
     """Whether the logged task can be created; if not, its failures are analysed in a single call."""
     try:
-        recreate_task(read.headers[0], config.allowed)
+        recreate_for_analysis(read.headers[0], config.allowed)
     except LogError:
         return False
     return True

@@ -57,6 +57,20 @@ def recreate_task(header: Header, allowed: Allowed = NOTHING, **changes: object)
     return _confined(task, names, allowed)
 
 
+def recreate_for_analysis(header: Header, allowed: Allowed = NOTHING) -> Task:
+    """The task for an analyst in the agent's place, without what the agent had: that may be gone, or from elsewhere.
+
+    A task that cannot do without is created as it was logged.
+
+    Raises:
+        LogError: As `recreate_task` does.
+    """
+    try:
+        return recreate_task(header, allowed.without_the_agents())
+    except LogError:
+        return recreate_task(header, allowed)
+
+
 def _not_there(header: Header, allowed: Allowed) -> str:
     if allowed.task_file:
         return f"{allowed.task_file} defines no task '{header.registered}', which is the one that was logged."

@@ -6,7 +6,7 @@ where code runs, or where a model is found and a key goes.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from trace2skill.errors import LogError
 
 SANDBOX = "sandbox"
 """Task argument that says where code runs: never taken from a log."""
+
+OF_THE_AGENT = frozenset({"skill", "memory", "match_tokens"})
+"""Task arguments that say what the agent has, and nothing of the task that it is set."""
 
 _ADDRESS = re.compile(r"^\s*[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _ENDPOINT = re.compile(r"(?:^|_)(?:url|endpoint|api|key|token|secret|password|host|port|proxy|headers)s?(?:$|_)")
@@ -34,6 +37,10 @@ class Allowed:
     """Where code runs, `TYPE` or `TYPE:CONFIG`; by default where the task itself has it run."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Task arguments, in place of the log's; None leaves one to the task."""
+
+    def without_the_agents(self) -> "Allowed":
+        """The same, where another solver takes the agent's place: what the agent had is left to the task."""
+        return replace(self, arguments={**dict.fromkeys(OF_THE_AGENT), **self.arguments})
 
 
 def taken_arguments(logged: Mapping[str, Any], allowed: Allowed) -> dict[str, Any]:
