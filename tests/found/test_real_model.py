@@ -204,6 +204,12 @@ def test_an_empty_lesson_loses_itself_and_not_its_analysis(run: Callable[..., Ma
     assert run(scripted(success_report=lambda _: structured(report)), analysts="success").edits["proposed"] == 2
 
 
+def test_lessons_beyond_the_third_lose_themselves_and_not_their_analysis(run: Callable[..., Manifest]) -> None:
+    report = {"solution_path": "read", "lessons": [{**LESSON, "title": f"Lesson {number}"} for number in range(5)]}
+
+    assert run(scripted(success_report=lambda _: structured(report)), analysts="success").edits["proposed"] == 2
+
+
 def test_a_merged_edit_without_inputs_is_left_out() -> None:
     row = {"op": "append_to_section", "file": "SKILL.md", "target": "## A", "content": "- x"}
     result = MergeResult.model_validate({"edits": [{**row, "ids": []}, {**row, "ids": ["t.1"]}], "dropped": []})

@@ -23,12 +23,13 @@ class Lesson(Output):
 
 
 def _with_text(lessons: object) -> object:
-    """The lessons that say something: an empty one is no reason to lose the others."""
+    """The first lessons that say something: an empty one, or one too many, is no reason to lose the others."""
     if not isinstance(lessons, list):
         return lessons
-    return [
+    said = [
         row for row in lessons if not (isinstance(row, dict) and not all(str(text).strip() for text in row.values()))
     ]
+    return said[:MAX_LESSONS]
 
 
 Lessons = Annotated[list[Lesson], BeforeValidator(_with_text), Field(max_length=MAX_LESSONS)]

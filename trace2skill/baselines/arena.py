@@ -207,8 +207,9 @@ def _together(arm: str, parts: Sequence[Making]) -> Making:
 def _unequal(rows: Sequence[Making]) -> Iterator[str]:
     """What is not the same for all arms that were made from trajectories."""
     made = [row for row in rows if row.trajectories is not None]
-    if len({row.author for row in made}) > 1:
-        by = "; ".join(f"{row.arm} {', '.join(row.author) or 'no model'}" for row in made)
+    asked = [row for row in made if row.author]
+    if len({row.author for row in asked}) > 1:
+        by = "; ".join(f"{row.arm} {', '.join(row.author)}" for row in asked)
         yield f"Author models are not equal: {by}."
     if len({row.trajectories for row in made}) > 1:
         yield f"Numbers of trajectories are not equal: {'; '.join(f'{row.arm} {row.trajectories}' for row in made)}."

@@ -6,6 +6,7 @@ licence texts are not ours to change: all three are protected, as is everything 
 """
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Collection
 
@@ -20,6 +21,7 @@ PROTECTED_FOLDERS = frozenset({"scripts", "assets"})
 _LICENCE = re.compile(r"(?:licen[cs]e|notice|copying)", re.IGNORECASE)
 # Line feed and tabulator are the only control characters that Markdown text needs.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_INDENTED_HEADING = re.compile(r"\s*^[ \t]+#{1,6}\s", re.MULTILINE)
 _MAX_PATH_BYTES = 200
 
 
@@ -93,7 +95,9 @@ def hazard_reason(content: str, skill: Skill, allow: Collection[HazardKind]) -> 
 
 
 def content_lines(content: str) -> tuple[str, ...]:
-    """The lines of an edit's text, without a byte-order mark or blank lines around it.
+    """The lines of an edit's text, without a byte-order mark, blank lines around it, or indentation before headings.
+
+    An indented heading is a line of code to Markdown; models that indent one mean the heading.
 
     Raises:
         PatchError: The text holds control characters, or what a reader would not see.
@@ -103,6 +107,8 @@ def content_lines(content: str) -> tuple[str, ...]:
         raise PatchError(f"the content holds the control character {found.group()!r}")
     if hidden := hidden_in(text):
         raise PatchError(f"the content holds {hidden}")
+    if _INDENTED_HEADING.match(text):
+        text = textwrap.dedent(text)
     lines = text.split("\n")
     while lines and not lines[-1].strip():
         lines.pop()

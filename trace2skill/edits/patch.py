@@ -1,7 +1,7 @@
 """Edits and patches, and what an edit comes to on a frozen skill: a span of lines, or a reason why not."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
@@ -10,14 +10,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from trace2skill.edits.guardrails import check_deletable, check_new_file, check_path, content_lines
 from trace2skill.edits.placement import Placement, add_section, append, delete_section, insert, replace_text
-from trace2skill.edits.splice import Splice, splice
+from trace2skill.edits.splice import Line, Splice, splice
 from trace2skill.errors import PatchError
 from trace2skill.skill.folder import Skill, mentioned
 from trace2skill.skill.sections import (
     Document,
+    Section,
+    bare_key,
     find_sections,
     parse_blocks,
     parse_document,
+    parse_lines,
     split_frontmatter,
 )
 
@@ -170,6 +173,7 @@ def _resolve(edit: Edit, skill: Skill) -> Resolved:
     place = _PLACES[edit.op](document, edit)
     if _said_already(place, document):
         raise PatchError(f"already there: all that the edit says stands in {edit.file}")
+    _check_says_something(place.text)
     _check_outline(document, place)
     kind: Literal["insert", "replace", "delete"] = "insert" if place.start == place.end else "replace"
     return Resolved(edit=edit, kind="delete" if edit.op == "delete_section" else kind, place=place)
@@ -213,10 +217,24 @@ def _said_already(place: Placement, document: Document) -> bool:
 
 
 def _bare(line: str) -> str:
-    return " ".join(_MARKUP.sub(" ", line).lower().split())
+    return " ".join(_MARKUP.sub(" ", line).lower().split()).rstrip(" :")
 
 
-_MARKUP = re.compile(r"^\s*(?:[-*+]|\d+[.)]|#+|>)\s+|[*_`]+")
+_MARKUP = re.compile(
+    r"^\s*(?:[-*+]|\d+[.)]|#+|>)\s+|[*_`]+|</?(?:p|li|ul|ol|br|b|i|strong|em|h[1-6])\s*/?>", re.IGNORECASE
+)
+
+
+def _check_says_something(text: Sequence[str]) -> None:
+    """Check that the text of an edit is more than headings; a deletion has none.
+
+    Raises:
+        PatchError: It is not.
+    """
+    headings = {line for section in parse_lines(text).sections for line in range(section.start, section.body)}
+    said = [number for number, line in enumerate(text) if line.strip()]
+    if said and headings.issuperset(said):
+        raise PatchError("the content is a heading with nothing below it")
 
 
 def _create(edit: Edit, skill: Skill) -> Placement:
@@ -234,7 +252,7 @@ def _create(edit: Edit, skill: Skill) -> Placement:
 
 
 def _check_outline(document: Document, place: Placement) -> None:
-    """Check that the edit leaves frontmatter and headings of the lines it does not touch as they are.
+    """Check that the edit leaves frontmatter and headings of the lines it does not touch as they are, and repeats none.
 
     An unclosed code fence or HTML block in the new text would swallow what follows; a line of `---` at the start of
     the file would turn text into frontmatter.
@@ -244,10 +262,8 @@ def _check_outline(document: Document, place: Placement) -> None:
     texts = [line.text for line in lines]
     if split_frontmatter(texts)[0] != document.front:
         raise PatchError("protected: the edit would change the frontmatter, or begin the file with one")
-    after = {
-        lines[section.start].origin: (section.level, section.title)
-        for section in find_sections(parse_blocks(texts, document.front), len(texts))
-    }
+    sections = find_sections(parse_blocks(texts, document.front), len(texts))
+    after = {lines[section.start].origin: (section.level, section.title) for section in sections}
     for section in document.sections:
         touched = section.start < place.end and place.start < section.body
         if not touched and after.get(section.start) != (section.level, section.title):
@@ -255,3 +271,21 @@ def _check_outline(document: Document, place: Placement) -> None:
                 f"the edit would swallow or change the heading {section.title!r}: "
                 "does it leave a code fence or an HTML block open?"
             )
+    _check_new_headings(sections, lines)
+
+
+def _check_new_headings(sections: Sequence[Section], lines: Sequence[Line]) -> None:
+    """Check that no new heading has a namesake beside it: readers would not know which of the two counts.
+
+    Raises:
+        PatchError: One has.
+    """
+    named: dict[tuple[int, int, str], bool] = {}
+    for section in sections:
+        key = (section.parent, section.level, bare_key(section.title))
+        new = lines[section.start].origin is None
+        if key in named and (new or named[key]):
+            raise PatchError(
+                f"a section {section.title!r} stands there already: append to it instead of beginning it again"
+            )
+        named[key] = named.get(key, False) or new

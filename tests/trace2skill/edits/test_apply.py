@@ -133,9 +133,9 @@ def test_the_better_supported_edit_stays() -> None:
         (edit("x", "insert_after", "1. x", "2. y"), True),
         (edit("x", "insert_before", "## Save", "y"), True),
         (edit("x", "insert_after", "- two", "y"), False),
-        (edit("x", "add_section", "Save", "## New"), False),
-        (edit("x", "add_section", "Save", "### New"), True),
-        (edit("x", "add_section", "Load", "## New"), False),
+        (edit("x", "add_section", "Save", "## New\n\nText."), False),
+        (edit("x", "add_section", "Save", "### New\n\nText."), True),
+        (edit("x", "add_section", "Load", "## New\n\nText."), False),
         (edit("x", "create", file="references/n.md", content="y"), False),
     ],
 )

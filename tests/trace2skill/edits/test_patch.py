@@ -183,7 +183,7 @@ def test_add_section() -> None:
 def test_added_sections_split_no_parent() -> None:
     known = skill("---\nname: demo\ndescription: d\n---\n# A\n## B\n### C\n### D\n## E\n")
     for level, line in (("#", 9), ("##", 8), ("###", 7), ("####", 7)):
-        found = resolve(edit("add_section", "C", f"{level} New"), known)
+        found = resolve(edit("add_section", "C", f"{level} New\n\nText."), known)
         assert isinstance(found, Resolved)
         assert found.place.start == line
 
@@ -285,3 +285,50 @@ def test_pair_links() -> None:
     paired = pair_links([link, one, better])
     assert [found.id for found in paired] == ["c.1", "a.1", "b.1"]
     assert [found.requires for found in paired] == [("b.1", "z"), (), ()]
+
+
+GUIDE = """\
+---
+name: demo
+description: d
+---
+# Tables
+
+## Work it out
+
+- Name the rows, then count.
+
+## Answer
+
+- Write a line that says ANSWER: and the items below it.
+"""
+
+
+@pytest.mark.parametrize(
+    ("op", "target", "content", "why"),
+    [
+        ("append_to_section", "# Tables", "### Lessons\n", "a heading with nothing below it"),
+        ("add_section", "", "\n### Lessons\n", "a heading with nothing below it"),
+        ("append_to_section", "# Tables", "## Work it out\n- Find the rows.", "'Work it out' stands there already"),
+        ("append_to_section", "# Tables", "## New\nText.\n\n## New\nOther text.", "'New' stands there already"),
+        ("insert_after", "## Answer", "<p>Name the rows, then count.</p>", "already there"),
+        ("append_to_section", "# Answer", "Answer:\n\n- Name the rows, then count.", "already there"),
+    ],
+)
+def test_what_a_small_model_wrote(op: str, target: str, content: str, why: str) -> None:
+    reason = check_edit(edit(op, target, content), skill(GUIDE))
+    assert reason is not None
+    assert why in reason
+
+
+def test_an_indented_heading_is_a_heading() -> None:
+    found = resolve(edit("append_to_section", "# Tables", "\t## Check\n\tLook twice.\n\n\t    code"), skill(GUIDE))
+    assert isinstance(found, Resolved)
+    assert found.place.text == ("## Check", "Look twice.", "", "    code")
+
+
+def test_sections_of_one_name_may_stand_below_different_parents() -> None:
+    content = "### Examples\n\nOne."
+    assert check_edit(edit("append_to_section", "## Answer", content), skill(GUIDE)) is None
+    twice = GUIDE + "\n### Examples\n\nTwo.\n"
+    assert check_edit(edit("append_to_section", "## Work it out", content), skill(twice)) is None
