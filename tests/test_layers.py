@@ -160,3 +160,17 @@ def test_the_map_names_places_that_exist() -> None:
         name.split("/")[1].removesuffix(".py") for name in named if name.startswith("trace2skill/")
     } >= FLOORS.keys()
     assert missing == []
+
+
+def test_no_merge_was_left_half_done() -> None:
+    texts = [
+        file for folder in ("docs", "evals", "results", "skills", "trace2skill") for file in (ROOT / folder).rglob("*")
+    ]
+    marked = [
+        str(file.relative_to(ROOT))
+        for file in [*texts, *ROOT.glob("*.md")]
+        if file.suffix in (".md", ".py", ".yaml", ".sh") and re.search(r"^(<{7}|>{7}) ", file.read_text(), re.M)
+    ]
+
+    assert len(texts) > 100
+    assert marked == []
