@@ -20,6 +20,7 @@ check: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mkdocs build --quiet
 
 $(STAMP): pyproject.toml constraints.txt scripts/install.sh
 	@bash scripts/install.sh $(VENV)
