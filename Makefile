@@ -14,7 +14,7 @@ real: $(STAMP)
 	@PATH="$(BIN):$$PATH" bash scripts/real.sh
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
