@@ -29,8 +29,8 @@ FAILURES = 0.5
 
 ASSUMPTIONS = (
     "Where a cell of the same task and model is finished, a run of a sample takes what it took there. Else, assumed: "
-    f"{TOOL_TURNS} turns of {TURN_TOKENS} tokens after an opening of {OPENING_TOKENS:,}, each reading all that came before "
-    "it; a task that is answered in one message takes less.",
+    f"{TOOL_TURNS} turns of {TURN_TOKENS} tokens after an opening of {OPENING_TOKENS:,}, each reading all that came "
+    "before it; a task that is answered in one message takes less.",
     "An evolution is planned from its rollout's logs, as `evolve --plan` does. Before there are any, assumed: "
     f"{FAILURES:.0%} of the trajectories are failures, an error analysis takes {TOOL_TURNS} turns, and every analysis "
     f"leads to a patch of {EDITS_PER_PATCH} edits of {EDIT_TOKENS} tokens.",
