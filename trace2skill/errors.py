@@ -10,6 +10,7 @@
     │   └── ContextOverflowError   the prompt is longer than the model's context
     ├── ServerError          a model's server is gone, silent, or answers nothing of use
     ├── BankError            a memory bank is missing, malformed, of another embedder, or not for this use
+    ├── StudyError           a study's declaration cannot be used, or asks for what its rules forbid
     └── DataError            benchmark data is missing, damaged, or not what was declared
 
 Each message says what was required, what arrived, where, and what to do. Both command lines, `trace2skill` and
@@ -31,6 +32,7 @@ __all__ = [
     "PrerequisiteError",
     "ServerError",
     "SkillError",
+    "StudyError",
     "Trace2SkillError",
 ]
 
@@ -83,6 +85,10 @@ class ServerError(Trace2SkillError):
 
 class BankError(Trace2SkillError):
     """A memory bank is missing, malformed, of another embedder, or not for this use."""
+
+
+class StudyError(Trace2SkillError):
+    """A study's declaration cannot be used, or asks for what its rules forbid."""
 
 
 class DataError(Trace2SkillError):

@@ -102,6 +102,18 @@ def held(lock: Path) -> Iterator[None]:
             lock.unlink(missing_ok=True)
 
 
+def is_held(lock: Path) -> bool:
+    """Whether a process holds a lock that `held` gives."""
+    try:
+        with lock.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _lock(lock: Path) -> TextIO:
     while True:
         file = lock.open("a+", encoding="utf-8")

@@ -16,6 +16,7 @@ COMMANDS = {
     "evolve": "Evolve a skill from the logs of an agent, or make a memory bank of them.",
     "serve": "Serve a model by its PROFILE with vLLM, and certify the endpoint; Ctrl-C stops it.",
     "skill": "Look at skill folders, and draft new ones.",
+    "study": "Plan, run and check a study: models, skills, conditions and benchmarks, declared in one file.",
 }
 """What each command does. Its module of the same name is imported when it is called: Inspect takes seconds to load."""
 

@@ -60,7 +60,8 @@ def foreign_option(name: str, method: Method) -> str:
     return f"{option} belongs to --method {' or '.join(OPTIONS[name])}; --method {method} has no use for it"
 
 
-_SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
+SECRET = re.compile(r"key|token|secret|password|credential", re.IGNORECASE)
+"""Names of arguments whose values must not be written down."""
 
 
 class EvolveConfig(BaseModel):
@@ -179,7 +180,7 @@ class EvolveConfig(BaseModel):
     @classmethod
     def _without_secrets(cls, arguments: dict[str, Any]) -> dict[str, Any]:
         """Settings are written into the run folder."""
-        if secret := next((name for name in arguments if _SECRET.search(name)), None):
+        if secret := next((name for name in arguments if SECRET.search(name)), None):
             raise ValueError(f"'{secret}' would be kept in run.json; put it into the provider's environment variable")
         return arguments
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from trace2skill.errors import ModelOutputError, SkillError, Trace2SkillError
 from trace2skill.evolution.stages import finished_samples, run_stage
-from trace2skill.models.cast import open_model
+from trace2skill.models.cast import DEFAULTS, Provider, open_model
 from trace2skill.models.sampling import Settings, load_profile
 from trace2skill.models.simulated import NOTICE, TAG, is_simulated
 from trace2skill.models.structured import Output, generate_structured
@@ -43,6 +43,7 @@ def draft_skill(
     profile: str | None = None,
     prompts: str | Path | None = None,
     seed: int = 42,
+    provider: Provider = DEFAULTS,
     display: DisplayType | None = None,
 ) -> Path:
     """Have a model draft a skill from its own knowledge.
@@ -55,6 +56,7 @@ def draft_skill(
         profile: Sampling profile; the draft is a single call, so its thinking mode is used.
         prompts: Folder with prompts of the user's own.
         seed: Seed of the call.
+        provider: Address of the model and arguments of its provider.
         display: Inspect's progress display.
 
     Returns:
@@ -80,7 +82,7 @@ def draft_skill(
     (log,) = run_stage(
         [task],
         folder.with_name(f"{folder.name}.logs") / asked[:16],
-        open_model(model, GenerateConfig(seed=seed), "--model"),
+        open_model(model, GenerateConfig(seed=seed), "--model", provider),
         display=display,
         tags=(TAG,) if simulated else (),
     )

@@ -8,7 +8,7 @@ an evaluation), `outcome.py` (what success is), `task.py` (the logged task, crea
 from trace2skill.logs.files import LoadedLog, load_logs
 from trace2skill.logs.header import Header
 from trace2skill.logs.outcome import SuccessRule
-from trace2skill.logs.task import recreate_task
+from trace2skill.logs.task import create_task, recreate_task
 from trace2skill.logs.trajectory import Trajectories, Trajectory, read_trajectories
 from trace2skill.logs.transcript import render_transcript
 
@@ -20,6 +20,7 @@ __all__ = [
     "Trajectory",
     "load_logs",
     "read_trajectories",
+    "create_task",
     "recreate_task",
     "render_transcript",
 ]

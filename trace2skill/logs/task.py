@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import chdir
 from functools import partial
 from importlib.metadata import entry_points
@@ -43,18 +43,46 @@ def recreate_task(header: Header, allowed: Allowed = NOTHING, **changes: object)
             code would run need the operator's word.
         DataError: Its data is missing.
     """
-    extensions = entry_points(group="inspect_ai")
-    for extension in extensions:
-        _attempt(f"Inspect extension '{extension.name}'", extension.load)
+    _load_extensions()
     if allowed.task_file:
         source = resolve_path(str(allowed.task_file))
         _attempt(f"{source}, the task's file,", partial(_import_file, source))
-    base = header.registered.rsplit("/", 1)[-1]
-    names = [header.registered, base, *(f"{extension.name}/{base}" for extension in extensions)]
+    names = _names(header.registered)
     task = _create(names, {**taken_arguments(header.arguments, allowed), **changes})
     if task is None:
         raise LogError(_not_there(header, allowed))
     return _confined(task, names, allowed)
+
+
+def create_task(name: str, arguments: Mapping[str, object]) -> Task:
+    """The task of a name that a user wrote, where an installed package or an imported file registers it.
+
+    Args:
+        name: Such as `evals/wikitq`; with or without the package.
+        arguments: Its arguments.
+
+    Raises:
+        LogError: No such task is installed, or it cannot be created with the arguments.
+        DataError: Its data is missing.
+    """
+    _load_extensions()
+    task = _create(_names(name), dict(arguments))
+    if task is None:
+        raise LogError(
+            f"No task '{name}' is installed here. Install the package that defines it, or write FILE.py@task."
+        )
+    return task
+
+
+def _load_extensions() -> None:
+    for extension in entry_points(group="inspect_ai"):
+        _attempt(f"Inspect extension '{extension.name}'", extension.load)
+
+
+def _names(registered: str) -> list[str]:
+    """The names that a task may have here."""
+    base = registered.rsplit("/", 1)[-1]
+    return [registered, base, *(f"{extension.name}/{base}" for extension in entry_points(group="inspect_ai"))]
 
 
 def recreate_for_analysis(header: Header, allowed: Allowed = NOTHING) -> Task:

@@ -1,0 +1,186 @@
+"""What keeps a test split a test: comparisons that are frozen before it is opened, and every look at it counted."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from trace2skill.errors import StudyError
+from trace2skill.files import read_model, write_atomic
+from trace2skill.foreign import ForeignError, read
+from trace2skill.study.declaration import Primary
+
+FROZEN, LOOKS = "frozen.json", "looks.jsonl"
+
+_MAX_BYTES = 16 << 20
+
+
+class Refrozen(BaseModel):
+    """A change of the primary comparisons after a test split was opened."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at: str
+    """ISO time."""
+    reason: str
+    """Reason, as it was given."""
+    before: tuple[Primary, ...]
+    """The comparisons before."""
+
+
+class Frozen(BaseModel):
+    """The primary comparisons as they were when the first test split was opened."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    """Version of this form."""
+    at: str
+    """ISO time."""
+    digest: str
+    """SHA-256 of the comparisons."""
+    primary: tuple[Primary, ...]
+    """The comparisons."""
+    refrozen: tuple[Refrozen, ...] = ()
+    """Changes since, oldest first."""
+
+
+class Look(BaseModel):
+    """A look at test splits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    """Version of this form."""
+    at: str
+    """ISO time."""
+    what: str
+    """What was looked at, and by what."""
+    again: bool
+    """Whether it came after the first one."""
+    evaluations: dict[str, str] = {}
+    """Digests of the cells that were evaluated, by the key of their row."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _digest(primary: Sequence[Primary]) -> str:
+    return sha256(json.dumps([row.model_dump(mode="json") for row in primary], sort_keys=True).encode()).hexdigest()
+
+
+def read_frozen(runs: Path) -> Frozen | None:
+    """What was frozen; none before a test split was opened.
+
+    Raises:
+        StudyError: The file was changed, or cannot be read.
+    """
+    if not (runs / FROZEN).exists():
+        return None
+    try:
+        frozen = read_model(runs / FROZEN, Frozen)
+    except ValueError as error:
+        raise StudyError(f"{error} Restore it: it says what was declared before the test split was opened.") from error
+    if frozen.digest != _digest(frozen.primary):
+        raise StudyError(f"{runs / FROZEN} was changed by hand. Restore it: it says what was declared beforehand.")
+    return frozen
+
+
+def check_frozen(runs: Path, primary: Sequence[Primary], refreeze: str | None = None) -> None:
+    """Check that the primary comparisons are those that were frozen, or freeze others, with the reason.
+
+    Raises:
+        StudyError: They are others and no reason is given, or a reason is given and nothing is to be frozen anew.
+    """
+    frozen = read_frozen(runs)
+    if frozen is None or frozen.primary == tuple(primary):
+        if refreeze:
+            why = "nothing is frozen yet" if frozen is None else "the primary comparisons are those that were frozen"
+            raise StudyError(f"--refreeze: {why}. Leave it out.")
+        return
+    if refreeze is None:
+        raise StudyError(
+            f"The primary comparisons are not those that were frozen on {frozen.at}, before a test split was opened "
+            f"({_changed(frozen.primary, primary)}). Restore them in study.yaml, or say why they have to change with "
+            '--refreeze "REASON": that is kept and shown with every result.'
+        )
+    if not refreeze.strip():
+        raise StudyError("--refreeze is empty. Say why the primary comparisons have to change.")
+    change = Refrozen(at=_now(), reason=refreeze.strip(), before=frozen.primary)
+    _write(runs, primary, (*frozen.refrozen, change))
+
+
+def freeze(runs: Path, primary: Sequence[Primary]) -> None:
+    """Freeze the primary comparisons, unless they are."""
+    if not (runs / FROZEN).exists():
+        _write(runs, primary, ())
+
+
+def _write(runs: Path, primary: Sequence[Primary], changes: tuple[Refrozen, ...]) -> None:
+    frozen = Frozen(at=_now(), digest=_digest(primary), primary=tuple(primary), refrozen=changes)
+    write_atomic(runs / FROZEN, frozen.model_dump_json(indent=2) + "\n")
+
+
+def _changed(before: Sequence[Primary], now: Sequence[Primary]) -> str:
+    old, new = {row.name: row for row in before}, {row.name: row for row in now}
+    said = [f"'{name}' is gone" for name in old if name not in new]
+    said += [f"'{name}' is new" for name in new if name not in old]
+    said += [f"'{name}' is another" for name in new if name in old and old[name] != new[name]]
+    return ", ".join(said) or "their order is another"
+
+
+def read_looks(runs: Path) -> tuple[Look, ...]:
+    """Every look at the test splits so far.
+
+    Raises:
+        StudyError: The file cannot be read.
+    """
+    path = runs / LOOKS
+    if not path.exists():
+        return ()
+    try:
+        lines = read(path, _MAX_BYTES).decode("utf-8").splitlines()
+        return tuple(Look.model_validate_json(line) for line in lines if line.strip())
+    except (ForeignError, UnicodeDecodeError, ValidationError) as error:
+        raise StudyError(
+            f"{path} cannot be read: {error}. Restore it: it counts the looks at the test split."
+        ) from error
+
+
+def add_look(runs: Path, what: str, evaluations: Mapping[str, str] | None = None) -> Look:
+    """Count a look at test splits.
+
+    Args:
+        runs: The runs folder.
+        what: What was looked at, and by what.
+        evaluations: Digests of evaluated cells by the key of their row.
+    """
+    before = read_looks(runs)
+    look = Look(at=_now(), what=what, again=bool(before), evaluations=dict(evaluations or {}))
+    rows = [*before, look]
+    write_atomic(runs / LOOKS, "".join(row.model_dump_json() + "\n" for row in rows))
+    return look
+
+
+def note_evaluations(runs: Path, wanted: Mapping[str, str]) -> None:
+    """Count what a run is about to evaluate on test splits, where that is new; resuming is no new look.
+
+    Args:
+        runs: The runs folder.
+        wanted: Digests of the cells to be run, by the key of their row.
+    """
+    seen: dict[str, set[str]] = {}
+    for look in read_looks(runs):
+        for key, digest in look.evaluations.items():
+            seen.setdefault(key, set()).add(digest)
+    new = {key: digest for key, digest in wanted.items() if digest not in seen.get(key, set())}
+    if not new:
+        return
+    other = sum(key in seen for key in new)
+    what = f"run: {len(new)} evaluations" + (f", {other} of them again with other settings" if other else "")
+    add_look(runs, what, new)
