@@ -146,6 +146,7 @@ def spreadsheet(
         sandbox=resolve_sandbox(sandbox),
         config=BOUNDS,
         continue_on_fail=True,
+        metadata={"cluster": "task"} if by_case else None,
         version="1-A",
     )
 

@@ -149,6 +149,7 @@ def visionqa(
         sandbox=None if image == "message" else resolve_sandbox(sandbox),
         config=BOUNDS,
         continue_on_fail=True,
+        metadata={"cluster": "document"},
         version="1-A",
     )
 

@@ -163,6 +163,7 @@ def wikitq(
         sandbox=resolve_sandbox(sandbox) if format == "workbook" else None,
         config=BOUNDS,
         continue_on_fail=True,
+        metadata={"cluster": "table"},
         version="1-A",
     )
 

@@ -25,6 +25,8 @@ class LoadedArm:
     name: str
     logs: tuple[LoadedLog, ...]
     superseded: tuple[Path, ...]
+    copies: tuple[tuple[Path, ...], ...] = ()
+    """Files that hold one and the same evaluation, together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +37,6 @@ class Measure:
     """Name of the scorer."""
     key: str | None = None
     """Which value, if the scorer gives several."""
-    cluster: str | None = None
-    """Sample metadata field that names the cluster of a sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,12 @@ class SampleRuns:
     scores: tuple[float, ...]
     missing: Mapping[str, int]
     """Number of missing runs for each reason."""
+    skills: tuple[str, ...] = ()
+    """The skill of each scored run, in the same order; empty for no skill."""
+    missing_skills: tuple[str, ...] = ()
+    """The skill of each missing run."""
+    planned: bool = True
+    """Whether the arm's logs call for runs of it."""
 
     @property
     def score(self) -> float:
@@ -65,7 +71,7 @@ def load_arm(name: str, logs: Logs) -> LoadedArm:
         LogError: A path is missing, a folder holds no logs, a log cannot be read, or none has a score.
     """
     given = [logs] if isinstance(logs, str | Path) else list(logs)
-    kept, superseded = load_logs(given)
+    kept, superseded, copies = load_logs(given)
     if not any(summary.scores for log in kept for summary in log.summaries):
         why = failure_of(log.header for log in kept)
         raise LogError(
@@ -74,7 +80,7 @@ def load_arm(name: str, logs: Logs) -> LoadedArm:
             f"{', '.join(sorted({log.header.status for log in kept}))}).{why} Finish the evaluation with "
             "`inspect eval-retry`, or score it with `inspect score`."
         )
-    return LoadedArm(name=name, logs=kept, superseded=superseded)
+    return LoadedArm(name=name, logs=kept, superseded=superseded, copies=copies)
 
 
 def choose_scorer(arms: Iterable[LoadedArm], scorer: str | None) -> str:
@@ -104,18 +110,33 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
     Raises:
         LogError: A score is not a number and cannot be read as one.
     """
-    scores: dict[str, list[float]] = defaultdict(list)
-    missing: dict[str, Counter[str]] = defaultdict(Counter)
+    scores: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    missing: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for log in arm.logs:
+        skill = str(log.header.arguments.get("skill") or "")
         for sample_id, outcome in _outcomes(log, measure):
             if isinstance(outcome, str):
-                missing[sample_id][outcome] += 1
+                missing[sample_id].append((outcome, skill))
             else:
-                scores[sample_id].append(outcome)
+                scores[sample_id].append((outcome, skill))
     return {
-        sample_id: SampleRuns(scores=tuple(scores.get(sample_id, ())), missing=dict(missing.get(sample_id, {})))
-        for sample_id in scores.keys() | missing.keys()
+        sample_id: SampleRuns(
+            scores=tuple(score for score, _ in scores[sample_id]),
+            skills=tuple(skill for _, skill in scores[sample_id]),
+            missing=dict(Counter(reason for reason, _ in missing[sample_id])),
+            missing_skills=tuple(skill for _, skill in missing[sample_id]),
+        )
+        for sample_id in sorted(scores.keys() | missing.keys())
     }
+
+
+def declared_cluster(arms: Iterable[LoadedArm]) -> str | None:
+    """The metadata field by which the task of all logs groups its samples; None if it names none, or not one."""
+    logs = [log for arm in arms for log in arm.logs]
+    found = {log.header.cluster for log in logs}
+    cluster = found.pop() if len(found) == 1 else ""
+    there = all(cluster in summary.metadata for log in logs for summary in log.summaries)
+    return cluster if cluster and there else None
 
 
 def read_clusters(arms: Iterable[LoadedArm], cluster: str) -> dict[str, str]:

@@ -1,7 +1,13 @@
 """The result of comparing conditions, as it is saved and shown."""
 
+import math
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
+from trace2skill.comparison.margin import Margins
+from trace2skill.comparison.repeats import Noise, Repeats
+from trace2skill.comparison.sequential import Anytime
 from trace2skill.comparison.statistics import PairedResult
 
 
@@ -84,8 +90,11 @@ class Arm(_Record):
     runs_scored: int
     """Runs that have a score."""
 
+    repeats: Repeats | None = None
+    """avg@k, pass@k and pass^k of its runs; None where samples were run once, or scores are not 0 and 1."""
+
     mean: float
-    """Mean score over the scored samples."""
+    """Mean score over the samples that the difference is about: those scored in both arms."""
 
     low: float
     """Lower limit of the 95% interval of the mean."""
@@ -110,6 +119,22 @@ class Setting(_Record):
     """Its values in the treatment's logs."""
 
 
+class Seen(_Record):
+    """What a skill or a memory has seen of the samples it is tested on."""
+
+    artefact: str
+    """Its path as the logs name it."""
+
+    samples: tuple[str, ...]
+    """Tested samples that are among those it was made from."""
+
+    related: tuple[str, ...] = ()
+    """Other tested samples whose page or table is one of theirs."""
+
+    group: str = ""
+    """Metadata field that names page or table."""
+
+
 class Pair(_Record):
     """Scores of one sample in both arms."""
 
@@ -129,7 +154,7 @@ class Pair(_Record):
 class Comparison(_Record):
     """A paired comparison of two arms."""
 
-    schema_version: int = 1
+    schema_version: Literal[2] = 2
     """Version of this format."""
 
     simulated: bool
@@ -147,6 +172,18 @@ class Comparison(_Record):
     cluster: str | None
     """Metadata field that names clusters of dependent samples."""
 
+    cluster_source: Literal["asked", "task", "none"] = "none"
+    """Who says so: whoever asked for the comparison, the task, or nobody: samples count as independent."""
+
+    split: str = ""
+    """The split that was run, as the logs have it; several joined by " and "; empty where they do not say."""
+
+    in_sample: bool = False
+    """Whether the skill or memory of an arm has seen samples, or their pages or tables: then this is no test of it."""
+
+    seen: tuple[Seen, ...] = ()
+    """What has been seen of the tested samples, for each skill and memory that has seen any."""
+
     seed: int
     """Seed of the statistics."""
 
@@ -160,7 +197,47 @@ class Comparison(_Record):
     """What differs between the arms' logs, wanted or not."""
 
     result: PairedResult
-    """The test on the samples that are scored in both arms."""
+    """The test on the samples that are scored in both arms: what is missing is left out."""
+
+    as_failures: PairedResult | None = None
+    """The same with every missing run counted as a failure, a score of 0; equal to `result` where none is missing, None
+    where scores lie outside 0..1, so that 0 is no failure."""
+
+    tipping_point: float = math.nan
+    """The mean score of the treatment's missing runs, those of the control having its complement, from which the
+    treatment is better at the 5% level; 0 if it is even at the worst. NaN if it is not even at the best, or nothing is
+    missing."""
+
+    n_needed: float = math.nan
+    """Samples that would find the observed difference in 80 of 100 studies; infinite for no difference."""
+
+    regressions: tuple[str, ...] = ()
+    """Samples that the treatment scored lower than the control, the largest loss first."""
+
+    simultaneous: tuple[float, float] = (math.nan, math.nan)
+    """Interval of the difference that holds together with those of the other comparisons of its table at 95%; it
+    excludes zero where the p-value after Holm's correction is at most .05. Of a single comparison, the plain one."""
+
+    p_adjusted: float = math.nan
+    """P-value of `result` after Holm's correction over the comparisons of its table; of a single one, the plain one."""
+
+    p_adjusted_as_failures: float = math.nan
+    """The same of `as_failures`, or of `result` where that is None."""
+
+    skills: int = 0
+    """Different skills that the treatment was run with, each an evolution seed of one method."""
+
+    about: Literal["condition", "skill", "method"] = "condition"
+    """What the difference is about: two conditions, one evolved skill, or the method that made several."""
+
+    margins: Margins | None = None
+    """Non-inferiority and equivalence at the declared margin; None without one."""
+
+    noise: Noise | None = None
+    """What repeated runs of the control differ by; None if there are none."""
+
+    anytime: Anytime | None = None
+    """The same comparison for one who looks several times; None unless asked for."""
 
     worst: float
     """Difference if every missing run of the treatment scored 0 and of the control 1; NaN outside 0..1."""
@@ -215,7 +292,7 @@ class Making(_Record):
 class ComparisonTable(_Record):
     """Several arms, each compared with the same baseline."""
 
-    schema_version: int = 1
+    schema_version: Literal[2] = 2
     """Version of this format."""
 
     simulated: bool

@@ -2,37 +2,37 @@
 
 Pure functions of arrays and a seed. A quantity that the data do not define is NaN, never 0.
 
-**Test.** The sign-flip test of the mean difference; with binary scores it is the exact McNemar test.
+**Binary pairs** (`mcnemar.py`). The mid-p McNemar test; Tango's score interval, which keeps its coverage at small n and
+with few or no discordant pairs, where bootstrap and Wald intervals collapse (Fagerland, Lydersen and Laake 2014, Stat
+Med 33:2850).
 
-**Interval.** Binary pairs: Tango's score interval, which keeps its coverage at small n and with few or no
-discordant pairs, where bootstrap and Wald intervals collapse (Fagerland, Lydersen and Laake 2014, Stat Med
-33:2850). Other scores, and clusters: the means that the sign-flip test does not reject. Fewer than `SPARSE`
-non-zero differences say too little about their own spread; for scores within 0..1 that interval is then
-widened to Tango's at the same total gain and loss, which assumes the largest variance that such scores can
-have.
+**Other scores, and clusters** (`means.py`, `sign_flip.py`). A sign-flip test that keeps its level for skewed
+differences; the means that it does not reject. Samples that share a source (questions on one table) are not
+independent; they are flipped together, and standard errors are cluster-robust.
 
-At zero every interval decides as the test does, so that no table shows a p-value that contradicts its
-interval (Fay and Lumbard 2021, Stat Med 40:1147, on why it should). Tango's interval is the more powerful
-of the two methods: it is widened to reach zero where the exact test does not reject.
-
-**Clusters.** Samples that share a source (questions on one table) are not independent; they are flipped
-together, and standard errors are cluster-robust.
+At zero every interval decides as the test does, so that no table shows a p-value that contradicts its interval. What
+could have been detected is told by the exact power of the test that was used.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from numpy.typing import ArrayLike
+from scipy import stats
 
-from trace2skill.comparison.sign_flip import ROUNDING, Array, SignFlip, sign_flip
-
-Clusters = Sequence[Any] | NDArray[Any] | None
-
-SPARSE = 10
-"""Below this many non-zero differences (or cluster sums) their own spread is not trusted."""
+from trace2skill.comparison.mcnemar import mcnemar, mcnemar_effect, mcnemar_pairs, tango_interval
+from trace2skill.comparison.means import Inference, agreeing, mean_inference
+from trace2skill.comparison.units import (
+    ROUNDING,
+    Array,
+    Clusters,
+    finite,
+    is_binary,
+    is_bounded,
+    standard_error,
+    unit_sums,
+)
 
 
 class Interval(NamedTuple):
@@ -84,7 +84,10 @@ class PairedResult:
     """Pairs with equal scores."""
 
     mde: float
-    """Minimum detectable effect (two-sided 5% level, 80% power) at this n and spread; NaN without spread."""
+    """Minimum detectable effect (two-sided 5% level, 80% power) of this test at this n; NaN if there is none."""
+
+    n_needed: float
+    """Samples at which this test finds the observed difference with 80% power; infinite for no difference."""
 
     test: str
     """How the p-value was computed."""
@@ -99,6 +102,7 @@ def paired_test(
     *,
     clusters: Clusters = None,
     confidence: float = 0.95,
+    run_variance: ArrayLike | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> PairedResult:
@@ -108,7 +112,9 @@ def paired_test(
         control: Scores of the control, shape (n,), without NaN.
         treatment: Scores of the treatment on the same samples in the same order, shape (n,).
         clusters: Label of each sample's cluster, shape (n,); None if samples are independent.
-        confidence: Level of the interval.
+        confidence: Level of the interval, between 0 and 1.
+        run_variance: Variance of each difference if both arms were alike, from the spread of repeated runs, shape
+            (n,); needed where the arms have unequal numbers of runs, None where they have equal ones.
         resamples: Random sign vectors used where the test is not exact, and for the interval.
         seed: Seed of those vectors.
 
@@ -116,66 +122,57 @@ def paired_test(
         The comparison; the module's text names the methods.
 
     Raises:
-        ValueError: The arrays are empty, differ in length, or hold NaN or infinite values.
+        ValueError: The arrays are empty, differ in length, or hold NaN or infinite values; or the confidence is none.
     """
-    a, b = _finite(control), _finite(treatment)
+    if not 0 < confidence < 1:
+        raise ValueError(f"a confidence level lies between 0 and 1, such as 0.95; got {confidence}")
+    a, b = finite(control), finite(treatment)
     if len(a) != len(b):
         raise ValueError(f"paired scores must have equal length, got {len(a)} and {len(b)}")
     difference = b - a
     difference[np.abs(difference) < ROUNDING] = 0.0
-    sums, sizes = _units(difference, clusters)
+    sums, sizes = unit_sums(difference, clusters)
     alpha = round(1 - confidence, 12)
-    binary = _is_binary(a) and _is_binary(b) and len(sums) == len(a)
-    # Binary pairs need no random signs: their test is exact and their interval has a formula.
-    flip = sign_flip(sums, sizes, alpha=alpha, resamples=0 if binary else resamples, seed=seed)
-    if binary:
-        test, interval = "exact McNemar", "Tango score"
-        low, high = _unit_tango(sums, sizes, alpha)
-        if flip.p_value > alpha:
-            low, high = min(low, 0.0), max(high, 0.0)
+    wins, losses = int((difference > 0).sum()), int((difference < 0).sum())
+    if is_binary(a) and is_binary(b) and len(sums) == len(a) and run_variance is None:
+        found = _binary_inference(wins, losses, len(a), alpha)
     else:
-        test = "exact sign-flip" if flip.exact else f"sign-flip, {resamples} draws"
-        bounded = _is_bounded(a) and _is_bounded(b)
-        low, high, interval = _sign_flip_interval(flip, sums, sizes, bounded, alpha)
+        bounded, floor = is_bounded(a) and is_bounded(b), 0.0
+        if run_variance is not None:
+            floor = float(np.sqrt(finite(run_variance).sum()) / len(a))
+        found = mean_inference(sums, sizes, bounded=bounded, alpha=alpha, resamples=resamples, seed=seed, floor=floor)
     return PairedResult(
         n=len(a),
         units=len(sums),
         control_mean=float(a.mean()),
         treatment_mean=float(b.mean()),
         difference=float(difference.mean()),
-        low=low,
-        high=high,
+        low=found.low,
+        high=found.high,
         confidence=confidence,
-        p_value=flip.p_value,
-        wins=int((difference > 0).sum()),
-        losses=int((difference < 0).sum()),
-        ties=int((difference == 0).sum()),
-        mde=minimum_detectable_effect(difference, clusters=clusters),
-        test=test,
-        interval=interval,
+        p_value=found.p_value,
+        wins=wins,
+        losses=losses,
+        ties=len(a) - wins - losses,
+        mde=found.mde,
+        n_needed=found.n_needed,
+        test=found.test,
+        interval=found.interval,
     )
 
 
-def minimum_detectable_effect(
-    differences: ArrayLike, *, clusters: Clusters = None, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """Smallest true mean difference that a two-sided test at `alpha` finds with probability `power`.
-
-    It is (z[1 - alpha/2] + z[power]) standard errors of the mean difference, about 2.8 of them, by the normal
-    approximation (Bloom 1995, Evaluation Review 19:547; Miller 2024, arXiv 2411.00640). The spread is the
-    observed one: a guide to planning, not a second test.
-
-    Args:
-        differences: Treatment minus control per sample, shape (n,).
-        clusters: Label of each sample's cluster, shape (n,); None if samples are independent.
-        alpha: Two-sided level of the test.
-        power: Probability of a significant result.
-
-    Returns:
-        The effect in the scores' unit, or NaN if there are fewer than two units or all differences are equal.
-    """
-    error = _standard_error(_finite(differences), clusters)
-    return float((stats.norm.isf(alpha / 2) + stats.norm.ppf(power)) * error)
+def _binary_inference(wins: int, losses: int, n: int, alpha: float) -> Inference:
+    p_value = float(mcnemar(wins, losses))
+    low, high = agreeing(*tango_interval(wins, losses, n, 1 - alpha), p_value <= alpha, wins - losses)
+    return Inference(
+        p_value=p_value,
+        low=low,
+        high=high,
+        mde=mcnemar_effect(n, min(wins, losses) / n),
+        n_needed=mcnemar_pairs(wins / n, losses / n),
+        test="mid-p McNemar",
+        interval="Tango score",
+    )
 
 
 def mean_interval(scores: ArrayLike, *, clusters: Clusters = None, confidence: float = 0.95) -> Interval:
@@ -197,43 +194,15 @@ def mean_interval(scores: ArrayLike, *, clusters: Clusters = None, confidence: f
     Raises:
         ValueError: The scores are empty or hold NaN or infinite values.
     """
-    x = _finite(scores)
-    units = len(_units(x, clusters)[0])
-    mean, bounded = float(x.mean()), _is_bounded(x)
-    error = _standard_error(x, clusters)
-    if bounded and ((_is_binary(x) and units == len(x)) or np.isnan(error)):
+    x = finite(scores)
+    units = len(unit_sums(x, clusters)[0])
+    mean, bounded = float(x.mean()), is_bounded(x)
+    error = standard_error(x, clusters)
+    if bounded and ((is_binary(x) and units == len(x)) or np.isnan(error)):
         return Interval(mean, *_wilson(mean, units, confidence))
     reach = float(stats.t.isf((1 - confidence) / 2, max(units - 1, 1)) * error)
     low, high = mean - reach, mean + reach
     return Interval(mean, max(low, 0.0), min(high, 1.0)) if bounded else Interval(mean, low, high)
-
-
-def tango_interval(wins: float, losses: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Score interval of the difference of two paired proportions (Tango 1998, Stat Med 17:891).
-
-    Args:
-        wins: Pairs that only the treatment solved; for scores between 0 and 1, the sum of all gains.
-        losses: Pairs that only the control solved; likewise the sum of all losses.
-        n: All pairs.
-        confidence: Level of the interval.
-
-    Returns:
-        Lower and upper limit of (wins - losses) / n.
-    """
-    z2 = float(stats.norm.isf((1 - confidence) / 2)) ** 2
-    estimate, step = (wins - losses) / n, 1e-9
-
-    def excess(delta: float) -> float:
-        # The score statistic squared minus its critical value, times the variance at delta, which may vanish.
-        linear = (2 * n - wins + losses) * delta - wins - losses
-        root = np.sqrt(max(linear**2 + 8 * n * losses * delta * (1 - delta), 0.0))
-        losing = (root - linear) / (4 * n)
-        return float((wins - losses - n * delta) ** 2 - z2 * n * (2 * losing + delta * (1 - delta)))
-
-    # The brackets end next to the estimate, not on it: with no discordant pair the estimate is itself a root.
-    low = -1.0 if estimate < 2 * step - 1 else float(optimize.brentq(excess, -1.0, estimate - step))
-    high = 1.0 if estimate > 1 - 2 * step else float(optimize.brentq(excess, estimate + step, 1.0))
-    return low, high
 
 
 def holm(p_values: ArrayLike) -> Array:
@@ -252,64 +221,6 @@ def holm(p_values: ArrayLike) -> Array:
     steps = p[order] * np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
-
-
-def _sign_flip_interval(
-    flip: SignFlip, sums: Array, sizes: Array, bounded: bool, alpha: float
-) -> tuple[float, float, str]:
-    low, high, name = flip.low, flip.high, "inverted sign-flip"
-    nonzero, total = np.count_nonzero(sums), sums.sum()
-    if nonzero == 0 and not bounded:
-        return np.nan, np.nan, "undefined: no difference, unbounded scores"
-    if nonzero < SPARSE and bounded:
-        wide_low, wide_high = _unit_tango(sums, sizes, alpha)
-        rejected = flip.p_value <= alpha
-        # The limit next to zero stays where the test put it, if the test rejects zero.
-        low = low if rejected and total > 0 else min(low, wide_low)
-        high = high if rejected and total < 0 else max(high, wide_high)
-        name = "inverted sign-flip, widened to Tango score"
-    return (max(low, -1.0), min(high, 1.0), name) if bounded else (low, high, name)
-
-
-def _unit_tango(sums: Array, sizes: Array, alpha: float) -> tuple[float, float]:
-    """Tango's interval at the total gain and loss, each independent unit counting as one pair."""
-    per_unit = len(sums) / sizes.sum()
-    gain, loss = sums.clip(min=0).sum() * per_unit, -sums.clip(max=0).sum() * per_unit
-    return tango_interval(float(gain), float(loss), len(sums), 1 - alpha)
-
-
-def _finite(values: ArrayLike) -> Array:
-    x = np.array(values, dtype=np.float64)
-    if x.ndim != 1 or len(x) == 0 or not np.isfinite(x).all():
-        raise ValueError(f"a non-empty list of finite numbers is required, got an array of shape {x.shape}")
-    return x
-
-
-def _is_binary(x: Array) -> bool:
-    return bool(np.isin(x, (0.0, 1.0)).all())
-
-
-def _is_bounded(x: Array) -> bool:
-    return bool((x >= 0).all() and (x <= 1).all())
-
-
-def _units(x: Array, clusters: Clusters) -> tuple[Array, Array]:
-    """Sum and size of each independent unit, both of shape (units,)."""
-    if clusters is None:
-        return x, np.ones_like(x)
-    labels = [str(label) for label in clusters]
-    if len(labels) != len(x):
-        raise ValueError(f"one cluster label per sample is required, got {len(labels)} for {len(x)} samples")
-    _, index = np.unique(labels, return_inverse=True)
-    return np.bincount(index, weights=x).astype(np.float64), np.bincount(index).astype(np.float64)
-
-
-def _standard_error(x: Array, clusters: Clusters) -> float:
-    """Standard error of the mean, robust to clusters; NaN without spread or with a single unit."""
-    residuals, _ = _units(x - x.mean(), clusters)
-    units = len(residuals)
-    variance = units / (units - 1) * (residuals**2).sum() if units > 1 else 0.0
-    return float(np.sqrt(variance) / len(x)) if variance > ROUNDING**2 else float("nan")
 
 
 def _wilson(mean: float, n: int, confidence: float) -> tuple[float, float]:

@@ -1,17 +1,17 @@
 """Comparisons as tables. No difference is shown without interval, p-value and detectable effect."""
 
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from trace2skill.comparison.formats import count, number, p, some, span
+from trace2skill.comparison.notes import notes
 from trace2skill.comparison.results import Arm, Comparison, ComparisonTable
 from trace2skill.tables import Table, paragraph
 
 SIMULATED = "SIMULATED: a stand-in model took part. Evidence about the harness, never about a method."
 """Stamp on every table that holds a number of the stand-in model."""
 
-_LONGEST_VALUE = 60
-_SHOWN = 5  # missing samples and settings listed by name before the rest is only counted
+IN_SAMPLE = "IN-SAMPLE: a skill or memory has seen these samples. The difference is no test of it."
+"""Stamp on every table with a row whose samples an arm has seen."""
 
 
 def render(result: Comparison | ComparisonTable, width: int | None = None) -> str:
@@ -23,10 +23,11 @@ def render(result: Comparison | ComparisonTable, width: int | None = None) -> st
     """
     comparisons = result.comparisons if isinstance(result, ComparisonTable) else (result,)
     adjusted = result.adjusted if isinstance(result, ComparisonTable) else None
-    stamp = [SIMULATED] if _is_simulated(comparisons) else []
-    head = "\n".join(paragraph(line, width) for line in [*stamp, _title(comparisons)])
-    notes = "\n".join(paragraph(note, width) for note in _notes(comparisons))
-    parts = [head, _table(comparisons, adjusted).text(width), notes]
+    stamps = [SIMULATED] if _is_simulated(comparisons) else []
+    stamps += [IN_SAMPLE] if any(comparison.in_sample for comparison in comparisons) else []
+    head = "\n".join(paragraph(line, width) for line in [*stamps, _title(comparisons), _regressions(comparisons)])
+    below = "\n".join(paragraph(note, width) for note in notes(comparisons))
+    parts = [head, _table(comparisons, adjusted is not None).text(width), below]
     if isinstance(result, ComparisonTable) and result.methods:
         parts += _methods(result, width)
     return "\n\n".join(parts)
@@ -66,104 +67,65 @@ def _per_run(arm: Arm) -> str:
 def _title(comparisons: Sequence[Comparison]) -> str:
     first = comparisons[0]
     scorer = first.scorer if first.key is None else f"{first.scorer}/{first.key}"
-    return f"{', '.join(first.tasks)}: {scorer}{' (SIMULATED)' if _is_simulated(comparisons) else ''}"
+    split = f"split {first.split}" if first.split else "split not told"
+    return f"{', '.join(first.tasks)}: {scorer}, {split}{' (SIMULATED)' if _is_simulated(comparisons) else ''}"
 
 
-def _table(comparisons: Sequence[Comparison], adjusted: Sequence[float] | None) -> Table:
-    p = "p" if adjusted is None else "p\n(Holm)"
-    numbers = ("scored", "mean\n[95%]", "difference\n[95%]", p, "won/\nlost/\ntied", "MDE")
+def _regressions(comparisons: Sequence[Comparison]) -> str:
+    """What got worse comes first: a mean that rises may hide it."""
+    found = [
+        f"{row.treatment.name} {len(row.regressions)} of {row.result.n} ({some(row.regressions)})"
+        if row.regressions
+        else f"{row.treatment.name} none"
+        for row in comparisons
+    ]
+    return f"Regressions: {'; '.join(found)}."
+
+
+def _table(comparisons: Sequence[Comparison], corrected: bool) -> Table:
+    missing = any(row.control.missing or row.treatment.missing for row in comparisons)
+    noisy = any(row.noise for row in comparisons)
+    numbers: tuple[str, ...] = ("scored", "mean\n[95%]", "difference\n[95%]")
+    numbers += ("missing = 0\n[95%]",) if missing else ()
+    numbers += ("A/A",) if noisy else ()
+    numbers += ("p\n(Holm)" if corrected else "p", "won/\nlost/\ntied", "MDE", "n/\nneeded")
     rows = [_arm_cells(comparisons[0].control)]
-    for number, comparison in enumerate(comparisons):
-        result = comparison.result
-        holm = "" if adjusted is None else f"\n({_p(adjusted[number])})"
-        rows.append(
-            [
-                *_arm_cells(comparison.treatment),
-                f"{_number(result.difference, '+')}\n{_range(result.low, result.high, '+')}",
-                f"{_p(result.p_value)}{holm}",
-                f"{result.wins}/{result.losses}/{result.ties}",
-                _number(result.mde),
-            ]
-        )
+    for row in comparisons:
+        result = row.result
+        low, high = row.simultaneous
+        cells = _arm_cells(row.treatment, "\nIN-SAMPLE" if row.in_sample else "")
+        cells.append(f"{number(result.difference, '+')}\n{span(low, high, '+')}")
+        if missing:
+            cells.append(_as_failures(row))
+        if noisy:
+            cells.append(f"±{number(row.noise.reach)}" if row.noise else "n/a")
+        cells += [
+            p(result.p_value) + (f"\n({p(row.p_adjusted)})" if corrected else ""),
+            f"{result.wins}/{result.losses}/{result.ties}",
+            number(result.mde),
+            f"{result.n}/{count(row.n_needed)}",
+        ]
+        rows.append(cells)
     return Table(columns=("arm", *numbers), rows=rows, right=numbers)
 
 
-def _arm_cells(arm: Arm) -> list[str]:
+def _as_failures(row: Comparison) -> str:
+    failed = row.as_failures
+    if failed is None:
+        return "n/a"
+    return f"{number(failed.difference, '+')}\n{span(failed.low, failed.high, '+')}\np {p(row.p_adjusted_as_failures)}"
+
+
+def _arm_cells(arm: Arm, stamp: str = "") -> list[str]:
     missing = f"{arm.samples - arm.scored} missing"
     if arm.runs > arm.samples:
         missing += f",\n{arm.runs_scored}/{arm.runs} runs"
     return [
-        arm.name,
+        f"{arm.name}{stamp}",
         f"{arm.scored}/{arm.samples},\n{missing}",
-        f"{_number(arm.mean)}\n{_range(arm.low, arm.high)}",
+        f"{number(arm.mean)}\n{span(arm.low, arm.high)}",
     ]
 
 
 def _is_simulated(comparisons: Sequence[Comparison]) -> bool:
     return any(comparison.simulated for comparison in comparisons)
-
-
-def _notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
-    for comparison in comparisons:
-        yield from _comparison_notes(comparison)
-    control = comparisons[0].control
-    for arm in (control, *(comparison.treatment for comparison in comparisons)):
-        yield from _arm_notes(arm)
-    yield f"Differences are from {control.name}. MDE: minimum detectable effect (5% level, 80% power)."
-
-
-def _comparison_notes(comparison: Comparison) -> Iterator[str]:
-    result, name = comparison.result, comparison.treatment.name
-    units = f" in {result.units} clusters by {comparison.cluster}" if comparison.cluster else ""
-    yield (
-        f"{name}: tested on {result.n} sample{'s' * (result.n > 1)} scored in both arms{units}; "
-        f"{result.test} test, {result.interval} interval."
-    )
-    if comparison.control.missing or comparison.treatment.missing:
-        yield (
-            f"{name}: with every missing run counted against or for it, the difference over all "
-            f"{comparison.treatment.samples} samples would lie between {_number(comparison.worst, '+')} and "
-            f"{_number(comparison.best, '+')}."
-        )
-    differing = [
-        f"{setting.name} ({_values(setting.control)} -> {_values(setting.treatment)})"
-        for setting in comparison.settings
-    ]
-    if differing:
-        yield f"{name}: differs from {comparison.control.name} in {_some(differing)}."
-
-
-def _arm_notes(arm: Arm) -> Iterator[str]:
-    skills = f", skill {', '.join(arm.skills)}" if arm.skills else ""
-    logs = f"{len(arm.logs)} log{'s' if len(arm.logs) > 1 else ''}"
-    yield f"{arm.name}: {', '.join(arm.models)}{skills}; {logs}."
-    if arm.superseded:
-        yield f"{arm.name}: left out as older attempts at the same evaluation: {_some(list(arm.superseded))}."
-    if arm.missing:
-        reasons: Counter[str] = Counter()
-        for sample in arm.missing:
-            reasons.update(sample.missing)
-        counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        yield f"{arm.name}: missing runs: {counted}; samples {_some([sample.id for sample in arm.missing])}."
-
-
-def _values(values: Sequence[str]) -> str:
-    text = ", ".join(values) or "unset"
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}..."
-
-
-def _some(items: Sequence[str]) -> str:
-    rest = len(items) - _SHOWN
-    return ", ".join(items[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _number(value: float, sign: str = "") -> str:
-    return "n/a" if math.isnan(value) else f"{value:{sign}.3f}"
-
-
-def _range(low: float, high: float, sign: str = "") -> str:
-    return "[n/a]" if math.isnan(low) else f"[{low:{sign}.3f}, {high:{sign}.3f}]"
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else _number(value)

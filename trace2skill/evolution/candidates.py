@@ -30,6 +30,7 @@ from trace2skill.models.cast import logged_model
 from trace2skill.models.sampling import TIMES
 from trace2skill.models.simulated import TAG, is_simulated
 from trace2skill.skill.folder import load_skill, save_skill
+from trace2skill.skill.seen import SEEN
 
 CANDIDATES, SELECTION = "candidates.json", "selection.json"
 INITIAL = "initial"
@@ -199,6 +200,8 @@ def select_candidate(
         )
     save_skill(load_skill(folder / best.skill), folder, overwrite=True)
     shutil.copyfile(folder / best.name / PROVENANCE, folder / PROVENANCE)
+    if (seen := folder / best.name / SEEN).is_file():
+        shutil.copyfile(seen, folder / SEEN)
     return selection
 
 

@@ -15,6 +15,7 @@ from trace2skill.consolidation.lexical import lexical_merge
 from trace2skill.consolidation.merging import MergeStep
 from trace2skill.consolidation.selection import Selection
 from trace2skill.consolidation.tree import MergeTree, consolidation, final_selection, step_of
+from trace2skill.data.places import resolve_path
 from trace2skill.errors import DiskFullError, PatchError, Trace2SkillError
 from trace2skill.evolution.analyses import analyse
 from trace2skill.evolution.configuration import EvolveConfig
@@ -23,9 +24,10 @@ from trace2skill.evolution.folder import Manifest, Record, alone, begin, finishe
 from trace2skill.evolution.inputs import Inputs, choose_cast, read_inputs
 from trace2skill.evolution.reuse import reusable
 from trace2skill.evolution.run import Run
-from trace2skill.files import file_digest, is_full
+from trace2skill.files import file_digest, is_full, write_atomic
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import Cast
+from trace2skill.skill.seen import SEEN, find_seen, join_exposures
 
 Work = Callable[[Run, Inputs, Record], Manifest]
 """What a method does in a run that has been checked, claimed and recorded: it writes the run's results."""
@@ -83,6 +85,7 @@ def evolve(
         return done
     with alone(folder):
         begin(folder, record)
+        _write_seen(folder, inputs, skill)
         for line in disclosure(inputs, config, named=bool(model or config.model)):
             click.echo(line, err=True)
         run = Run(
@@ -100,6 +103,15 @@ def evolve(
             if is_full(error):
                 raise DiskFullError(folder) from error
             raise
+
+
+def _write_seen(folder: Path, inputs: Inputs, skill: str | Path | None) -> None:
+    """Record what the run has seen: its logs, and whatever the skill that it begins with was made from."""
+    before = find_seen(resolve_path(str(skill))) if skill else None
+    own = inputs.trajectories.exposures if inputs.trajectories else ()
+    if before or own:
+        seen = join_exposures([*(before.exposures if before else ()), *own])
+        write_atomic(folder / SEEN, seen.model_dump_json(indent=1) + "\n")
 
 
 def _asking(config: EvolveConfig, inputs: Inputs) -> Asking:

@@ -9,6 +9,7 @@
   provenance.json   the edit and the trajectories behind every line
   changes.diff      initial skill -> evolved skill
   CHANGELOG.md      the applied edits, best supported first
+  seen.json         the samples that it was made from
   manifest.json     written last: the run is finished
 """
 

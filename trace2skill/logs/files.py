@@ -81,6 +81,8 @@ class LoadedLogs(NamedTuple):
     evaluations: tuple[LoadedLog, ...]
     superseded: tuple[Path, ...]
     """Attempts that have no run which a newer one does not have."""
+    copies: tuple[tuple[Path, ...], ...] = ()
+    """Files that hold one and the same evaluation, together."""
 
 
 def load_logs(logs: Sequence[str | Path]) -> LoadedLogs:
@@ -98,9 +100,14 @@ def load_logs(logs: Sequence[str | Path]) -> LoadedLogs:
         attempts[log.header.task_id or str(log.file), log.header.model.model].append(log)
     merged = [_merge(sorted(group, key=_age, reverse=True)) for group in attempts.values()]
     taken = {header.file for log in merged for header in log.headers}
-    every = sorted(log.file for group in attempts.values() for log in group)
+    every = sorted((log for group in attempts.values() for log in group), key=lambda log: log.file)
+    same: dict[str, list[Path]] = defaultdict(list)
+    for log in every:
+        same[log.header.eval_id].append(log.file)
     return LoadedLogs(
-        tuple(sorted(merged, key=lambda log: log.file)), tuple(file for file in every if file not in taken)
+        tuple(sorted(merged, key=lambda log: log.file)),
+        tuple(log.file for log in every if log.file not in taken),
+        tuple(tuple(files) for files in same.values() if len(files) > 1),
     )
 
 

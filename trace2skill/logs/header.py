@@ -8,6 +8,9 @@ from typing import Any
 from inspect_ai.log import EvalLog
 from inspect_ai.model import ModelConfig
 
+CLUSTER = "cluster"
+"""Key of a task's metadata under which it names the metadata field that groups its dependent samples."""
+
 _LIMITS = frozenset({"message_limit", "token_limit", "time_limit", "working_limit", "cost_limit"})
 
 
@@ -56,6 +59,8 @@ class Header:
     """Settings of generation that were given for the evaluation."""
     limits: Mapping[str, float]
     """Limits of each sample, by Inspect's names."""
+    cluster: str
+    """Metadata field of the samples that groups dependent ones, as the task declares it; empty if it declares none."""
     input_tokens: int
     """Tokens read in all samples, cached ones included."""
     output_tokens: int
@@ -64,7 +69,12 @@ class Header:
     @property
     def title(self) -> str:
         """Task name and version, without the package that registered it."""
-        return f"{self.task.rsplit('/', 1)[-1]} (version {self.version})"
+        return f"{self.base_task} (version {self.version})"
+
+    @property
+    def base_task(self) -> str:
+        """Task name without the package that registered it."""
+        return self.task.rsplit("/", 1)[-1]
 
     @property
     def models(self) -> frozenset[str]:
@@ -103,6 +113,7 @@ def header_of(log: EvalLog, file: Path) -> Header:
         roles=roles,
         generation=log.plan.config.model_dump(exclude_none=True),
         limits=spec.config.model_dump(include=set(_LIMITS), exclude_none=True),
+        cluster=cluster if isinstance(cluster := (spec.metadata or {}).get(CLUSTER), str) else "",
         input_tokens=sum(usage.input_tokens + (usage.input_tokens_cache_read or 0) for usage in used),
         output_tokens=sum(usage.output_tokens for usage in used),
     )

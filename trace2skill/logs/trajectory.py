@@ -16,6 +16,7 @@ from trace2skill.errors import LogError
 from trace2skill.logs.files import Run, check_log, failure_of, is_invalidated, load_logs, unreadable
 from trace2skill.logs.header import Header
 from trace2skill.logs.outcome import SuccessRule
+from trace2skill.skill.seen import Exposure, join_exposures
 
 TARGET_CHARACTERS = 200
 
@@ -57,6 +58,8 @@ class Trajectories:
     """Headers of the logs."""
     rule: SuccessRule
     """What success is."""
+    exposures: tuple[Exposure, ...] = ()
+    """What whoever looks at them has seen."""
 
     @property
     def successes(self) -> tuple[Trajectory, ...]:
@@ -92,7 +95,7 @@ def read_trajectories(
     Raises:
         LogError: A log is missing, empty, unreadable, of another task, or has no scores, or not those that were named.
     """
-    loaded, _ = load_logs(logs)
+    loaded = load_logs(logs).evaluations
     headers = [header for log in loaded for header in log.headers]
     paths = [header.file for header in headers]
     if len(tasks := sorted({header.task for header in headers})) > 1:
@@ -134,7 +137,25 @@ def read_trajectories(
             f"{_names(paths)}: none of the {len(rows)} samples can be used: "
             + "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
         )
-    return Trajectories(all=tuple(kept), excluded=tuple(excluded), headers=tuple(headers), rule=rule)
+    return Trajectories(
+        all=tuple(kept),
+        excluded=tuple(excluded),
+        headers=tuple(headers),
+        rule=rule,
+        exposures=join_exposures(map(_exposure, rows)).exposures,
+    )
+
+
+def _exposure(run: Run) -> Exposure:
+    """What is seen by looking at one run."""
+    header, group = run.header, run.summary.metadata.get(run.header.cluster)
+    return Exposure(
+        task=header.base_task,
+        dataset=header.dataset or "",
+        split=str(header.arguments.get("split") or ""),
+        samples=(str(run.summary.id),),
+        groups={} if group is None else {header.cluster: (str(group),)},
+    )
 
 
 def target_beginning(target: str | Sequence[str]) -> str:

@@ -10,13 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from trace2skill.comparison.statistics import (
-    holm,
-    mean_interval,
-    minimum_detectable_effect,
-    paired_test,
-    tango_interval,
-)
+from trace2skill.comparison.mcnemar import mcnemar, mcnemar_effect, mcnemar_pairs, mcnemar_power, tango_interval
+from trace2skill.comparison.means import noncentrality
+from trace2skill.comparison.statistics import benjamini_hochberg, holm, mean_interval, paired_test
 
 SHARED = Path(__file__).parents[3] / "../shared/data"
 
