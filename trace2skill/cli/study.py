@@ -120,7 +120,7 @@ def check_command(path: Path, scale: str | None, runs: Path | None, online: bool
     "--output", type=click.Path(path_type=Path), help="Folder for tables and page.  [default: that of study.yaml]"
 )
 @click.option("--html", type=click.Path(path_type=Path), help="File for the page.  [default: report.html there]")
-@click.option("--bundle", is_flag=True, help="Also put Inspect's viewer with the logs beside the page. They may be large.")
+@click.option("--bundle", is_flag=True, help="Also put Inspect's viewer, with the logs, beside the page. It is large.")
 @click.option("--every-eval-ever", is_flag=True, help="Also export the scores in the form of Every Eval Ever.")
 def report_command(path: Path, scale: str | None, runs: Path | None, **options: Any) -> None:
     """Write what a study says, finished or not: a page, and its tables as CSV, Markdown and LaTeX.

@@ -1,12 +1,12 @@
-"""The page of a report: one HTML file that works offline, with its charts, its style and its few lines of script inside.
+"""The page of a report: one HTML file that works offline, with its charts, style and few lines of script inside.
 
-Whatever comes of logs, skills and declarations is foreign: the template escapes it, what a reader would not see is written
-out, and the page's own policy lets no script run but its own.
+Whatever comes of logs, skills and declarations is foreign: the template escapes it, what a reader would not see is
+written out, and the page's own policy lets no script run but its own.
 """
 
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from trace2skill.baselines.arena import making
 from trace2skill.comparison import results as compared
+from trace2skill.comparison import verdict
 from trace2skill.comparison.results import Making
 from trace2skill.files import file_digest
 from trace2skill.models.simulated import NOTICE
@@ -161,6 +162,7 @@ def render_page(report: Report) -> str:
         "p_value": wording.p_value,
         "said": wording.said,
         "tone": wording.tone_of,
+        "verdict": lambda delta: verdict(delta.comparison),
         "needed": n_needed,
         "pairs": pair_rows,
         "lost": lost,
@@ -270,7 +272,7 @@ def _cost(place: Place, rows: Sequence[Method]) -> Chart | None:
     if len(points) < 2:
         return None
     said = "; ".join(
-        f"{row.mark} {row.key.label}: {wording.percent(row.score.mean)} percent at {row.score.tokens_per_run:.0f} tokens"
+        f"{row.mark} {row.key.label}: {wording.percent(row.score.mean)}% at {row.score.tokens_per_run:.0f} tokens"
         for row in rows
         if row.score.tokens_per_run is not None
     )
@@ -328,11 +330,3 @@ def _place(file: Path, runs: Path) -> str:
     """A path as the report shows it: below the study's runs where it lies there."""
     root = runs.resolve()
     return str(file.relative_to(root)) if file.is_relative_to(root) else str(file)
-
-
-def by_place(deltas: Iterable[Delta]) -> dict[Place, list[Delta]]:
-    """Differences by benchmark, model and metric."""
-    groups: dict[Place, list[Delta]] = defaultdict(list)
-    for delta in deltas:
-        groups[Place(delta.treatment.benchmark, delta.treatment.user, delta.metric)].append(delta)
-    return groups

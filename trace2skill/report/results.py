@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trace2skill.comparison import Comparison, compare_table, holm
+from trace2skill.comparison import Comparison, compare, holm
 from trace2skill.comparison import results as compared
-from trace2skill.comparison.arms import Logs
+from trace2skill.comparison.options import Asked
+from trace2skill.comparison.statistics import PairedResult
 from trace2skill.errors import LogError
+from trace2skill.report.by_task import METRICS, over_tasks
 from trace2skill.report.published import BASELINES, Key, Published, absolute, baseline, published
 from trace2skill.report.source import Arm, ArmKey, Primary, Source, State, arms_of
 
@@ -47,7 +49,7 @@ class Delta:
     comparison: Comparison | None = None
     """The test; none where it is not measured."""
     adjusted: float = math.nan
-    """P-value after Holm's correction within its family."""
+    """P-value after Holm's correction within its family, with missing runs left out."""
     primary: Primary | None = None
     """The declaration, if it is a primary one."""
     published: float | None = None
@@ -101,6 +103,11 @@ class _Wanted:
     control: ArmKey
     metric: str
     primary: Primary | None = None
+
+    @property
+    def margin(self) -> float | None:
+        """The declared margin."""
+        return self.primary.margin if self.primary else None
 
 
 def results(study: Source) -> Results:
@@ -187,50 +194,42 @@ def _unique(wanted: Iterable[_Wanted]) -> Iterator[_Wanted]:
 def _compare(
     wanted: Sequence[_Wanted], arms: Mapping[ArmKey, Arm]
 ) -> tuple[list[Delta], dict[tuple[ArmKey, str], compared.Arm]]:
-    """Every difference, those with one control in one go, and the scores of the arms in them."""
-    groups: dict[tuple[ArmKey, str], dict[ArmKey, Arm]] = defaultdict(dict)
+    """Every difference, and the scores of the arms in them."""
+    found: dict[_Wanted, Comparison | str] = {}
     for each in wanted:
         control, treatment = arms.get(each.control), arms.get(each.treatment)
         if control and treatment and control.state == treatment.state == "measured":
-            groups[each.control, each.metric][each.treatment] = treatment
-    found: dict[tuple[ArmKey, ArmKey, str], Comparison | str] = {}
-    for (key, metric), treatments in groups.items():
-        for treatment, outcome in _tested(arms[key], metric, treatments).items():
-            found[treatment, key, metric] = outcome
+            found[each] = _tested(control, treatment, each.metric, each.margin)
     deltas = [_delta(f"d{number}", each, arms, found) for number, each in enumerate(wanted, 1)]
     scores: dict[tuple[ArmKey, str], compared.Arm] = {}
-    for (treatment, key, metric), outcome in found.items():
+    for each, outcome in found.items():
         if isinstance(outcome, Comparison):
-            scores[treatment, metric], scores[key, metric] = outcome.treatment, outcome.control
+            scores[each.treatment, each.metric] = outcome.treatment
+            scores[each.control, each.metric] = outcome.control
     return deltas, scores
 
 
-def _tested(control: Arm, metric: str, treatments: Mapping[ArmKey, Arm]) -> dict[ArmKey, Comparison | str]:
-    """The comparison with each treatment, or what is wrong with its logs."""
-    where = control.metrics.get(metric)
+def _tested(control: Arm, treatment: Arm, metric: str, margin: float | None) -> Comparison | str:
+    """The comparison of two arms, or what is wrong with their logs."""
+    where, name = control.metrics.get(metric), treatment.key.label
     if where is None:
-        return dict.fromkeys(treatments, f"{control.key.condition} has no metric '{metric}'")
-    logs: dict[str, Logs] = {control.key.label: control.logs}
-    logs |= {_name(key, control.key): arm.logs for key, arm in treatments.items()}
+        return f"{control.key.label} has no metric '{metric}'"
+    if name == control.key.label:
+        name = f"{name}, {treatment.key.user}"
+    # The skills of an arm's seeds are one method's, and count as draws of it.
+    asked = Asked(scorer=where.scorer, key=where.key, margin=margin, several_skills=True)
     try:
-        table = compare_table(logs, control.key.label, scorer=where.scorer, key=where.key)
+        found = compare(control.logs, treatment.logs, names=(control.key.label, name), **asked)
+        return over_tasks(found, metric, control.logs, treatment.logs) if metric in METRICS else found
     except LogError as error:
-        if len(treatments) == 1:
-            return dict.fromkeys(treatments, str(error))
-        # One arm's logs must not hide those of the others.
-        return {key: _tested(control, metric, {key: arm})[key] for key, arm in treatments.items()}
-    return dict(zip(treatments, table.comparisons, strict=True))
-
-
-def _name(key: ArmKey, control: ArmKey) -> str:
-    return f"{key.label}, {key.user}" if key.label == control.label else key.label
+        return str(error)
 
 
 def _delta(
     name: str,
     wanted: _Wanted,
     arms: Mapping[ArmKey, Arm],
-    found: Mapping[tuple[ArmKey, ArmKey, str], Comparison | str],
+    found: Mapping[_Wanted, Comparison | str],
 ) -> Delta:
     delta = Delta(
         id=name,
@@ -241,7 +240,7 @@ def _delta(
         primary=wanted.primary,
         published=published_delta(wanted.treatment, wanted.control, wanted.metric),
     )
-    outcome = found.get((wanted.treatment, wanted.control, wanted.metric))
+    outcome = found.get(wanted)
     both = [arms.get(wanted.treatment), arms.get(wanted.control)]
     if isinstance(outcome, Comparison):
         incomplete = [f"{arm.key.condition}: {arm.incomplete}" for arm in both if arm and arm.incomplete]
@@ -283,11 +282,28 @@ def _cells(arm: ArmKey, metric: str) -> Iterator[Published]:
 
 
 def _corrected(deltas: Sequence[Delta]) -> Iterator[Delta]:
+    """Differences with p-values corrected within their family, under both readings of what is missing."""
     for family in ("primary", "secondary"):
         members = [delta for delta in deltas if delta.family == family]
-        raw = [each.comparison.result.p_value if each.comparison else math.nan for each in members]
-        for delta, p_value in zip(members, holm(raw).tolist(), strict=True):
-            yield replace(delta, adjusted=p_value)
+        left_out = holm([d.comparison.result.p_value if d.comparison else math.nan for d in members]).tolist()
+        failed = holm([_as_failures(d.comparison).p_value if d.comparison else math.nan for d in members]).tolist()
+        for delta, p_value, p_failed in zip(members, left_out, failed, strict=True):
+            if delta.comparison is None:
+                yield delta
+                continue
+            # Intervals are each difference's own: a family has several benchmarks.
+            corrected = delta.comparison.model_copy(
+                update={
+                    "p_adjusted": p_value,
+                    "p_adjusted_as_failures": p_failed,
+                    "simultaneous": (delta.comparison.result.low, delta.comparison.result.high),
+                }
+            )
+            yield replace(delta, adjusted=p_value, comparison=corrected)
+
+
+def _as_failures(comparison: Comparison) -> PairedResult:
+    return comparison.as_failures or comparison.result
 
 
 def _alone(
@@ -300,10 +316,11 @@ def _alone(
             if (key, metric) in scores:
                 continue
             try:
-                table = compare_table(
-                    {key.label: arm.logs, "itself": arm.logs}, key.label, scorer=where.scorer, key=where.key
-                )
+                asked = Asked(scorer=where.scorer, key=where.key, several_skills=True, allow_same_logs=True)
+                comparison = compare(arm.logs, arm.logs, names=(key.label, "itself"), **asked)
+                if metric in METRICS:
+                    comparison = over_tasks(comparison, metric, arm.logs, arm.logs)
             except LogError:
                 continue
-            found[key, metric] = table.comparisons[0].control
+            found[key, metric] = comparison.control
     return found

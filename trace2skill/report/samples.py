@@ -122,7 +122,8 @@ def pair_rows(delta: Delta) -> list[PairRow]:
 
 def lost(delta: Delta) -> list[PairRow]:
     """The regressions of a difference by name, the largest first."""
-    return [row for row in pair_rows(delta) if row.outcome == "lost"]
+    rows = {row.sample: row for row in pair_rows(delta)}
+    return [rows[name] for name in (delta.comparison.regressions if delta.comparison else ()) if name in rows]
 
 
 def samples_csv(arms: Iterable[ArmRuns], book: LogBook) -> str:

@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from trace2skill.comparison.verdict import decision
 from trace2skill.report.results import Delta
 from trace2skill.report.source import State
-
-ALPHA = 0.05
 
 _NAMED = 3
 """Comparisons that the headline names before the rest is only counted."""
@@ -60,12 +59,20 @@ def p_value(value: float) -> str:
 
 
 def tone_of(delta: Delta) -> Tone:
-    """What a difference says at the 5% level, corrected for the others of its family."""
-    if delta.comparison is None:
+    """What a difference says at the 5% level, corrected for the others of its family.
+
+    As in its verdict: it helped if it did both with missing runs left out and with them counted as failures; it harmed
+    if it did in either.
+    """
+    found = delta.comparison
+    if found is None:
         return "missing"
-    if not delta.adjusted < ALPHA:
-        return "undecided"
-    return "helped" if delta.comparison.result.difference > 0 else "harmed"
+    failed = found.as_failures or found.result
+    outcome = {
+        decision(found.p_adjusted, found.result.difference),
+        decision(found.p_adjusted_as_failures, failed.difference),
+    }
+    return "harmed" if "worse" in outcome else "helped" if outcome == {"better"} else "undecided"
 
 
 def said(delta: Delta) -> str:

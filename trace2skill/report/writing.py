@@ -1,4 +1,4 @@
-"""Writing a report: its tables as CSV, Markdown and LaTeX, its page, and, if asked for, Inspect's viewer and an export."""
+"""Writing a report: tables as CSV, Markdown and LaTeX, a page, and, if asked for, Inspect's viewer and an export."""
 
 import shutil
 import tempfile

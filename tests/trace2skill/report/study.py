@@ -1,4 +1,4 @@
-"""A small study for the reports to tell of: real logs with drawn scores, a real run folder, and foreign text throughout.
+"""A small study for the reports to tell of: logs with drawn scores, a real run folder, and foreign text throughout.
 
 `python -m tests.trace2skill.report.study FOLDER` writes it, and its report, to look at.
 """
@@ -41,10 +41,10 @@ METRICS = {
 class Primary:
     name: str
     benchmark: str
-    metric: str
     user: str
     condition: str
-    against: str
+    metric: str = "accuracy"
+    against: str = "human-written"
     author: str | None = None
     mode: str | None = None
     margin: float | None = None
@@ -214,19 +214,15 @@ def small_study(folder: Path, evolution: Path | None = None) -> FakeStudy:
     study.add("wikitq", "success", "35B", author="35B", mode="creation", seed=41, status="not evaluated")
     study.add("spreadsheetbench-verified", "success", "35B", author="122B", mode="deepening", seed=41, rate=0.0)
     verified, own = "spreadsheetbench-verified", {"author": "122B", "mode": "deepening", "condition": "combined"}
+    wikitq = {**own, "benchmark": "wikitq"}
+    scratch = {"author": "35B", "mode": "creation", "condition": "error"}
     study.primary = [
-        Primary(name="deepening helps", benchmark=verified, metric="accuracy", user="122B", against="human-written", **own),
-        Primary(name="it transfers to 35B", benchmark=verified, metric="accuracy", user="35B", against="human-written", **own),
-        Primary(name="it holds out of distribution", benchmark="wikitq", metric="accuracy", user="122B", against="human-written", **own),
-        Primary(
-            name="35B helps itself", benchmark=verified, metric="accuracy", user="35B", against="human-written",
-            author="35B", mode="deepening", condition="combined",
-        ),
-        Primary(
-            name="from scratch", benchmark="wikitq", metric="accuracy", user="122B", against="parametric",
-            author="35B", mode="creation", condition="error",
-        ),
-    ]  # fmt: skip
+        Primary(name="deepening helps", benchmark=verified, user="122B", margin=0.05, **own),
+        Primary(name="it transfers to 35B", benchmark=verified, user="35B", **own),
+        Primary(name="it holds out of distribution", user="122B", **wikitq),
+        Primary(name="35B helps itself", benchmark=verified, user="35B", **{**own, "author": "35B"}),
+        Primary(name="from scratch", benchmark="wikitq", user="122B", against="parametric", **scratch),
+    ]
     return study
 
 
