@@ -6,7 +6,7 @@ published differ in shape, harm and gain in side and sign, and every number is w
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -27,12 +27,16 @@ _STEPS = (-0.15, -0.05, -0.01, 0.01, 0.05, 0.15)
 """Differences at which the shade of a heatmap changes."""
 
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke", "triangle-right"]
+_SIDES: tuple[tuple[int, Literal["left", "right"], int], ...] = ((0, "right", -8), (1, "left", 8))
+"""Where the letters of a chart stand, in turn: neighbours then cover each other less."""
+
 _FONT = "system-ui, sans-serif"
 
 Rows = Sequence[dict[str, Any]]
+Chart = alt.LayerChart | alt.FacetChart
 
 
-def svg(chart: alt.LayerChart | alt.Chart, label: str) -> str:
+def svg(chart: Chart, label: str) -> str:
     """A chart as SVG for a page.
 
     Args:
@@ -62,7 +66,7 @@ def svg(chart: alt.LayerChart | alt.Chart, label: str) -> str:
     )
 
 
-def forest(rows: Rows, width: int) -> alt.LayerChart:
+def forest(rows: Rows, width: int) -> Chart:
     """Differences with their intervals, measured beside published, each below its name.
 
     Args:
@@ -95,7 +99,7 @@ def forest(rows: Rows, width: int) -> alt.LayerChart:
     ).properties(width=width, height=alt.Step(88))
 
 
-def cost(rows: Rows, width: int, height: int = 240) -> alt.LayerChart:
+def cost(rows: Rows, width: int, height: int = 240) -> Chart:
     """Score against what a run takes, a shape and a letter for each condition.
 
     Args:
@@ -118,12 +122,12 @@ def cost(rows: Rows, width: int, height: int = 240) -> alt.LayerChart:
         base.transform_filter(f"datum.shape % 2 == {side}")
         .mark_text(align=align, dx=reach, dy=-6, fontSize=13, fontWeight=600, color=INK)
         .encode(y=y, text="mark:N")
-        for side, align, reach in ((0, "right", -8), (1, "left", 8))
+        for side, align, reach in _SIDES
     ]
     return alt.layer(bars, points, *sides).properties(width=width, height=height)
 
 
-def heatmap(rows: Rows, width: int) -> alt.LayerChart:
+def heatmap(rows: Rows, width: int) -> Chart:
     """Differences by author and user, as shades with the number and its interval in each field.
 
     Args:

@@ -211,7 +211,8 @@ def _averages(
     """Half the mean of what is in distribution, half the mean of what is not; of scores, not of differences."""
     for row in rows:
         cell = published().get(Key(number, row.author, row.mode, row.condition, "", "all", "avg"))
-        inside, outside = [], []
+        inside: list[float] = []
+        outside: list[float] = []
         for column in columns:
             key = _arm(found, ArmKey(column.benchmark, column.user, row.author, row.mode, row.condition))
             score = found.scores.get((key, column.metric))

@@ -1,7 +1,6 @@
 """From a study to its numbers: every difference with its test, every arm with its score, beside what was published."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -252,7 +251,7 @@ def _delta(
     states: list[State] = [arm.state for arm in lacking]
     why = [f"{arm.key.label}: {arm.why or arm.state}" for arm in lacking]
     why += [f"{key.label}: not part of the study" for key in absent]
-    worst = next((state for state in ("failed", "blocked") if state in states), "not evaluated")
+    worst: State = "failed" if "failed" in states else "blocked" if "blocked" in states else "not evaluated"
     return replace(delta, state=worst, why="; ".join(dict.fromkeys(why)))
 
 

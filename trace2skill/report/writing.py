@@ -14,6 +14,7 @@ from trace2skill.report.samples import VIEW, LogBook, arm_runs, samples_csv
 from trace2skill.report.source import Source
 from trace2skill.report.tables import deltas_csv, markdown_table, paper_latex, paper_markdown
 from trace2skill.report.wording import Headline, headline, p_value, said
+from trace2skill.study import Study, record_look
 
 PAGE = "report.html"
 
@@ -34,9 +35,8 @@ def write_report(
     html: Path | None = None,
     bundle: bool = False,
     every_eval_ever: bool = False,
-    looks: int | None = None,
 ) -> Written:
-    """Write the report of a study, finished or not.
+    """Write the report of a study, finished or not. It counts as a look at the test splits, if one was opened.
 
     Args:
         study: The study.
@@ -44,11 +44,11 @@ def write_report(
         html: File for the page; by default `report.html` in that folder.
         bundle: Whether to put Inspect's viewer with the logs beside the page.
         every_eval_ever: Whether to export the scores in the form of Every Eval Ever.
-        looks: How often the test split was looked at, this time included, if that is counted.
 
     Returns:
         The files that were written.
     """
+    looks = _look(study)
     folder = output or study.folder
     page = html or folder / PAGE
     found = results(study)
@@ -72,6 +72,14 @@ def write_report(
 
         written += export(study, found, folder / "every-eval-ever")
     return Written(files=tuple(written), headline=headline(found.primary), results=found)
+
+
+def _look(study: Source) -> int | None:
+    """Count a look; how many there are, or None where none is counted."""
+    if not isinstance(study, Study) or study.frozen() is None:
+        return None
+    record_look(study, "report")
+    return len(study.looks())
 
 
 def _markdown(report: Report) -> str:
