@@ -89,10 +89,16 @@ def forest(rows: Rows, width: int) -> Chart:
     bars = base.mark_rule(color=ACCENT, strokeWidth=3).encode(x=alt.X("low:Q"), x2="high:Q")
     points = base.mark_point(filled=True, color=ACCENT, size=110, opacity=1, shape="circle").encode(x=x)
     other = base.mark_point(filled=True, fill=PAPER, stroke=INK, strokeWidth=1.8, size=100, opacity=1, shape="diamond")
+    # Where text crosses a line, a halo in the colour of the page keeps it readable.
+    halo = {"stroke": PAPER, "strokeWidth": 4}
+    texts = [
+        mark.encode(text=field, x=alt.value(0))
+        for plain, field in ((names, "name:N"), (said, "said:N"))
+        for mark in (_with(plain, halo), plain)
+    ]
     return alt.layer(
         zero,
-        names.encode(text="name:N", x=alt.value(0)),
-        said.encode(text="said:N", x=alt.value(0)),
+        *texts,
         bars,
         points,
         other.encode(x="published:Q"),
@@ -145,6 +151,13 @@ def heatmap(rows: Rows, width: int) -> Chart:
     values = base.mark_text(fontSize=17, fontWeight=600, dy=-7, color=INK).encode(text="value:N")
     said = base.mark_text(fontSize=11, dy=13, color=INK).encode(text="said:N")
     return alt.layer(fields, values, said).properties(width=width, height=82 * len(authors))
+
+
+def _with(chart: alt.Chart, properties: dict[str, Any]) -> alt.Chart:
+    """A text once more, with other properties of its mark."""
+    again = chart.copy()
+    again.mark = alt.MarkDef(**{**chart.mark.to_dict(), **properties})
+    return again
 
 
 def _signed_axis() -> alt.Axis:

@@ -142,7 +142,12 @@ def paper_tables(found: Results) -> tuple[PaperTable, ...]:
     """The six tables, each with measured and published numbers."""
     users = _scales(key.user for key in found.arms)
     authors = _scales(key.author for key in found.arms if key.author)
-    return tuple(_table(number, form, found, authors, users) for number, form in _FORMS.items())
+    tables = (_table(number, form, found, authors, users) for number, form in _FORMS.items())
+    # What a study has nothing of is shown as the paper has it.
+    return tuple(
+        table if table.measured else _table(table.number, _FORMS[table.number], found, SCALES, SCALES)
+        for table in tables
+    )
 
 
 def _scales(labels: Iterable[str]) -> tuple[str, ...]:

@@ -105,10 +105,11 @@ def headline(primary: Sequence[Delta]) -> Headline:
     more = " ".join(filter(None, rest))
     if helped:
         scope = f"all {of}" if helped == len(primary) else f"{helped} of {of}"
+        scope = "the one declared comparison" if len(primary) == 1 else scope
         return Headline("harmed" if harmed else "helped", f"It helped in {scope}.", more)
     if harmed:
-        return Headline("harmed", f"It helped in none of {of}.", more)
-    return Headline("undecided", f"No difference is shown in any of {of}.", more)
+        return Headline("harmed", f"It helped in none of the {of}.", more)
+    return Headline("undecided", f"No difference is shown in any of the {of}.", more)
 
 
 def _some(names: Sequence[str], what: str) -> str:

@@ -9,12 +9,22 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from inspect_ai.log import EvalConfig, EvalDataset, EvalLog, EvalSample, EvalSpec, EvalStats, write_eval_log
 from inspect_ai.model import ModelOutput, ModelUsage
 from inspect_ai.scorer import Score
 
+from tests.trace2skill.toy import write_skill
+from trace2skill.consolidation.assembly import assemble
+from trace2skill.consolidation.ledger import Ledger
+from trace2skill.consolidation.selection import select_edits
+from trace2skill.edits.patch import Edit
+from trace2skill.evolution.configuration import EvolveConfig
+from trace2skill.evolution.folder import Record, write_run
+from trace2skill.models.simulated import NOTICE
+from trace2skill.skill.folder import load_skill
 from trace2skill.study.evaluations import Evaluation, Metric
 
 HOSTILE = "<script>alert('x')</script>"
@@ -65,6 +75,7 @@ class FakeStudy:
     simulated: bool = True
     scale: str = ""
     name: str = "a-small-study"
+    samples: int = 40
 
     @property
     def declaration(self) -> Declaration:
@@ -82,7 +93,6 @@ class FakeStudy:
         author: str | None = None,
         mode: str | None = None,
         seed: int | None = None,
-        n: int = 40,
         rate: float | None = None,
         missing: int = 0,
         status: str = "finished",
@@ -93,7 +103,9 @@ class FakeStudy:
         key = "/".join(str(part or "-") for part in (benchmark, author, mode, condition, user, seed))
         finished = status == "finished"
         chance = RATES.get(condition, 0.5) if rate is None else rate
-        log = write_log(self.runs / "evaluations" / key, key, benchmark, MODELS[user], chance, n, missing, artefact)
+        log = write_log(
+            self.runs / "evaluations" / key, key, benchmark, MODELS[user], chance, self.samples, missing, artefact
+        )
         self.rows.append(
             Evaluation(
                 key=key,
@@ -166,7 +178,7 @@ def write_log(
         stats=EvalStats(),
         samples=samples,
     )
-    file = folder / f"{benchmark}_{abs(hash(key)) % 10**6}.eval"
+    file = folder / f"{benchmark}_{sha256(key.encode()).hexdigest()[:6]}.eval"
     file.parent.mkdir(parents=True, exist_ok=True)
     write_eval_log(log, str(file))
     return file
@@ -178,20 +190,57 @@ def _error():
     return EvalError(message="the server went away", traceback="", traceback_ansi="")
 
 
-def small_study(folder: Path, evolution: Path | None = None) -> FakeStudy:
+def evolution_run(folder: Path) -> Path:
+    """A run folder whose evolved skill holds what must not run in a page."""
+    initial = write_skill(folder.parent / "initial")
+    text = initial / "SKILL.md"
+    text.write_text(f"{text.read_text()}\n{HOSTILE} <img src=x onerror=alert(1)>\n")
+    skill = load_skill(initial)
+    edits = [
+        Edit(
+            id=name,
+            file="SKILL.md",
+            op="append_to_section",
+            target="## Reading",
+            content=f"- Of {name}: a < b && c > d, {{{{ 7 * 7 }}}}",
+            support=(f"{HOSTILE}-evolve", name),
+        )
+        for name in ("a.1", "b.1")
+    ]
+    record = Record(
+        config=EvolveConfig(),
+        models={"model": "sim/large"},
+        agent_models=("sim/large",),
+        initial_skill="adding",
+        initial_digest="sha256:0",
+        inputs=((f"{HOSTILE}.eval", "0"),),
+        prompts={"merger": "0"},
+        versions={"trace2skill": "0"},
+    )
+    ledger = Ledger()
+    ledger.analysis("x", HOSTILE)
+    assembled = assemble(select_edits(edits, skill, 1), skill, ledger, edits, NOTICE)
+    write_run(folder, record, assembled, ledger.rows(), (), {"successes": 1, "failures": 4})
+    return folder
+
+
+def small_study(folder: Path, evolution: Path | None = None, n: int = 40) -> FakeStudy:
     """Two models, three benchmarks, several conditions; some failed, some blocked, some were never run."""
-    study = FakeStudy(folder=folder / "results" / "small", runs=folder / "runs" / "small")
-    made = study.runs / "evolution" / "122B-combined"
+    study = FakeStudy(folder=folder / "results" / "small", runs=folder / "runs" / "small", samples=n)
+    artefact = study.runs / "evolution" / "122B-combined"
     if evolution:
-        shutil.copytree(evolution, made)
-    artefact = made if evolution else None
+        shutil.copytree(evolution, artefact)
+    else:
+        evolution_run(artefact)
     for user in MODELS:
         for benchmark in METRICS:
-            for condition in ("no-skill", "human-written", "parametric"):
+            if (benchmark, user) == ("docvqa", "35B"):
+                continue
+            for condition in ("no-skill", "human-written", "parametric")[: 1 if benchmark == "docvqa" else 3]:
                 author = user if condition == "parametric" else None
                 mode = "creation" if condition == "parametric" else None
                 study.add(benchmark, condition, user, author=author, mode=mode)
-            for author in MODELS:
+            for author in list(MODELS)[: 1 if benchmark == "docvqa" else 2]:
                 worse = {"rate": 0.25} if (author, user) == ("35B", "35B") else {}
                 for seed in (41, 42):
                     study.add(
