@@ -107,9 +107,8 @@ def check_command(path: Path, scale: str | None, runs: Path | None, online: bool
     for check in found:
         show_line(f"{'ok    ' if check.passed else 'FAILED'}  {check.what}: {check.said}")
     standing = Counter(state.state for state in study.states().values())
-    say(
-        f"{len(study.cells)} cells: {_counted(standing)}. `study run` would run {len(study.cells) - standing['finished']}."
-    )
+    left = len(study.cells) - standing["finished"]
+    say(f"{len(study.cells)} cells: {_counted(standing)}. `study run` would run {left}.")
     if not all(check.passed for check in found):
         sys.exit(1)
 

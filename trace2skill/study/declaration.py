@@ -89,6 +89,8 @@ class DeclaredBenchmark(_Declared):
     """Samples of the test split, from its beginning; by default all."""
     evolve_samples: int | None = Field(default=None, ge=1)
     """Samples of the evolve split, likewise."""
+    sizes: Mapping[str, int] = Field(default_factory=dict)
+    """Samples of its splits, for a plan while the data is not there."""
 
 
 class DeclaredDraft(_Declared):

@@ -109,7 +109,7 @@ def _played(logs: Sequence[EvalLog]) -> Played:
         logs=tuple(file_of(log) for log in logs),
         samples=sum(bool(row.scores) for row in rows),
         missing=sum(not row.scores for row in rows),
-        calls=sum(math.ceil((row.message_count or 0) / 2) for row in rows),
+        calls=sum(row.turn_count or 0 for row in rows),
         input_tokens=cached + sum(usage.input_tokens for usage in used),
         output_tokens=sum(usage.output_tokens for usage in used),
     )

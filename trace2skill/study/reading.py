@@ -56,7 +56,12 @@ def read_declaration(file: Path, scale: str | None = None) -> Declaration:
     try:
         declaration = Declaration.model_validate(content)
     except ValidationError as error:
-        raise StudyError(_message([_fault(row) for row in error.errors()], lines, scale, file)) from error
+        rows = [_fault(row) for row in error.errors()]
+        # A list whose members are wrong is also said to be too short.
+        own = [
+            row for row in rows if not any(len(o.place) > len(row.place) == _common(o.place, row.place) for o in rows)
+        ]
+        raise StudyError(_message(own, lines, scale, file)) from error
     if found := list(faults(declaration)):
         raise StudyError(_message(found, lines, scale, file))
     return declaration
@@ -90,6 +95,12 @@ def _lines(node: yaml.Node | None, path: Place = ()) -> Iterator[tuple[Place, in
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             yield from _lines(value, (*path, number))
+
+
+def _common(one: Place, other: Place) -> int:
+    """Parts that two paths begin with alike."""
+    pairs = zip(one, other, strict=False)
+    return next((number for number, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _plain(key: yaml.Node) -> str | int:
