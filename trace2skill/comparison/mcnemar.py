@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Array = NDArray[np.float64]
 
@@ -33,9 +33,9 @@ def mcnemar(wins: ArrayLike, losses: ArrayLike, *, mid_p: bool = True) -> Array:
         P-values in the shape of the input; 1 without discordant pairs.
     """
     least, pairs = np.minimum(wins, losses), np.add(wins, losses)
-    tail = stats.binom.cdf(least, pairs, 0.5)
+    tail = special.bdtr(least, pairs, 0.5)
     if mid_p:
-        tail = tail - stats.binom.pmf(least, pairs, 0.5) / 2
+        tail = (tail + np.where(least > 0, special.bdtr(np.maximum(least - 1, 0), pairs, 0.5), 0.0)) / 2
     return np.asarray(np.minimum(2 * tail, 1.0), dtype=np.float64)
 
 
@@ -60,12 +60,14 @@ def mcnemar_power(n: int, winning: float, losing: float, *, alpha: float = ALPHA
         spread = max(discordant - effect**2, 1e-300)
         reach = stats.norm.isf(alpha / 2) * np.sqrt(discordant)
         return float(stats.norm.sf((reach - effect * np.sqrt(n)) / np.sqrt(spread)))
-    low, high = (int(stats.binom.ppf(tail, n, discordant)) for tail in (1e-10, 1 - 1e-10))
-    pairs = np.arange(low, high + 1)
-    fewest = _critical(alpha, mid_p, int(high))[pairs]
+    reach = 7 * np.sqrt(n * discordant * (1 - discordant)) + 10
+    pairs = np.arange(max(int(n * discordant - reach), 0), min(int(n * discordant + reach), n) + 1)
+    fewest = _critical(alpha, mid_p, _most(n))[pairs]
     rare = min(winning, losing) / discordant
-    rejected = np.where(fewest >= 0, stats.binom.cdf(fewest, pairs, rare), 0.0)
-    return float((stats.binom.pmf(pairs, n, discordant) * rejected).sum())
+    rejected = np.where(fewest >= 0, special.bdtr(np.maximum(fewest, 0), pairs, rare), 0.0)
+    likely = special.gammaln(n + 1) - special.gammaln(pairs + 1) - special.gammaln(n - pairs + 1)
+    likely += special.xlogy(pairs, discordant) + special.xlogy(n - pairs, 1 - discordant)
+    return float((np.exp(likely) * rejected).sum())
 
 
 def mcnemar_effect(n: int, losing: float, *, alpha: float = ALPHA, power: float = POWER, mid_p: bool = True) -> float:
@@ -169,8 +171,14 @@ def tango_interval(wins: float, losses: float, n: float, confidence: float = 0.9
 def _critical(alpha: float, mid_p: bool, most: int) -> NDArray[np.int64]:
     """For 0 to `most` discordant pairs, the largest number of the rarer kind at which the test rejects; -1 for none."""
     pairs = np.arange(most + 1)
-    fewest = np.maximum(np.asarray(stats.binom.ppf(alpha / 2, pairs, 0.5), dtype=np.int64) + 1, 0)
+    fewest = np.minimum(np.asarray(stats.binom.ppf(alpha / 2, pairs, 0.5), dtype=np.int64) + 1, pairs // 2)
     for _ in range(4):
-        kept = (fewest < 0) | (mcnemar(np.maximum(fewest, 0), pairs - np.maximum(fewest, 0), mid_p=mid_p) <= alpha)
-        fewest = np.where(kept & (2 * fewest <= pairs), fewest, fewest - 1)
+        some = np.maximum(fewest, 0)
+        kept = (fewest < 0) | (mcnemar(some, pairs - some, mid_p=mid_p) <= alpha)
+        fewest = np.where(kept, fewest, fewest - 1)
     return np.maximum(fewest, -1)
+
+
+def _most(n: int) -> int:
+    """A round number of pairs, so that few tables of critical values are made."""
+    return int(2 ** np.ceil(np.log2(max(n, 256))))

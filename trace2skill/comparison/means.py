@@ -5,6 +5,7 @@ at the same total gain and loss, which supposes the largest variance that such s
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import optimize, stats
@@ -118,6 +119,7 @@ def mean_power(sums: Array, sizes: Array, bounded: bool, sparse: bool) -> tuple[
     return (np.nan if bounded and effect > 1 else effect), needed
 
 
+@lru_cache(maxsize=4096)
 def noncentrality(freedom: float, alpha: float = ALPHA, power: float = POWER) -> float:
     """How many standard errors an effect must be away from zero for a t test to find it with a given power.
 
@@ -136,7 +138,10 @@ def _units_needed(size: float) -> float:
         return float("inf")
     units = (noncentrality(10_000) / size) ** 2
     for _ in range(30):  # a small number of units lowers the degrees of freedom: settle both
-        units = max(noncentrality(max(units - 1, 1.0)) / size, np.sqrt(2.0)) ** 2
+        settled = max(noncentrality(max(units - 1, 1.0)) / size, np.sqrt(2.0)) ** 2
+        if abs(settled - units) < 0.01:
+            break
+        units = settled
     return float(np.ceil(units - 1e-6))
 
 

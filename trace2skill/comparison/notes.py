@@ -113,7 +113,7 @@ def _legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
     together = " Intervals of differences hold together." if len(comparisons) > 1 else ""
     yield (
         f"Differences are from {comparisons[0].control.name}.{together} MDE: minimum detectable effect (5% level, 80% "
-        "power). n/needed: samples, and those that would find this difference as often."
+        "power). Needed: samples here, and those that would find this difference as often."
     )
     if any(row.control.repeats or row.treatment.repeats for row in comparisons):
         yield "avg@k: mean of k runs; pass@k: at least one of them right; pass^k: all of them; ± one standard error."

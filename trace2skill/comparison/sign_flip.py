@@ -21,7 +21,8 @@ Side = Literal["two", "greater", "less"]
 """Which alternatives a p-value is about: any mean, larger ones, smaller ones."""
 
 _BLOCK = 4_000_000  # signs held in memory at once
-_STEPS = 60  # halvings of the bracket of a limit
+_STEPS = 60  # widenings of the bracket of a limit
+_HALVINGS = 26  # of that bracket: to 1e-7 of a standard error
 
 
 class SignFlip:
@@ -82,7 +83,7 @@ class SignFlip:
             inside, outside = outside, self.mean + (outside - self.mean) * 1.5
         else:
             return float(np.copysign(np.inf, step))
-        for _ in range(_STEPS):
+        for _ in range(_HALVINGS):
             middle = (inside + outside) / 2
             inside, outside = (inside, middle) if self.p_value(middle) <= alpha else (middle, outside)
         return inside

@@ -223,6 +223,26 @@ def holm(p_values: ArrayLike) -> Array:
     return adjusted
 
 
+def benjamini_hochberg(p_values: ArrayLike) -> Array:
+    """P-values adjusted so that the share of false discoveries is controlled.
+
+    Benjamini and Hochberg 1995, J R Stat Soc B 57:289.
+
+    Args:
+        p_values: Shape (m,). NaN stays NaN and does not count as a comparison.
+
+    Returns:
+        Adjusted p-values in the same order, each at least the raw one and at most 1.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    defined = np.flatnonzero(~np.isnan(p))
+    order = defined[np.argsort(p[defined], kind="stable")]
+    steps = p[order] * len(order) / np.arange(1, len(order) + 1)
+    adjusted[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
+    return adjusted
+
+
 def _wilson(mean: float, n: int, confidence: float) -> tuple[float, float]:
     z2 = float(stats.norm.isf((1 - confidence) / 2)) ** 2
     center = (mean + z2 / (2 * n)) / (1 + z2 / n)

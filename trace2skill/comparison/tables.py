@@ -88,7 +88,7 @@ def _table(comparisons: Sequence[Comparison], corrected: bool) -> Table:
     numbers: tuple[str, ...] = ("scored", "mean\n[95%]", "difference\n[95%]")
     numbers += ("missing = 0\n[95%]",) if missing else ()
     numbers += ("A/A",) if noisy else ()
-    numbers += ("p\n(Holm)" if corrected else "p", "won/\nlost/\ntied", "MDE", "n/\nneeded")
+    numbers += ("p\n(Holm)" if corrected else "p", "won/\nlost/\ntied", "MDE", "needed")
     rows = [_arm_cells(comparisons[0].control)]
     for row in comparisons:
         result = row.result
