@@ -30,6 +30,9 @@ _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down
 _SIDES: tuple[tuple[int, Literal["left", "right"], int], ...] = ((0, "right", -8), (1, "left", 8))
 """Where the letters of a chart stand, in turn: neighbours then cover each other less."""
 
+_LETTER = 9
+"""Pixels that a letter of a name takes, at most on average."""
+
 _FONT = "system-ui, sans-serif"
 
 Rows = Sequence[dict[str, Any]]
@@ -76,6 +79,7 @@ def forest(rows: Rows, width: int) -> Chart:
     """
     frame = pd.DataFrame(list(rows))
     frame["order"] = range(len(frame))
+    frame["name"] = [_short(name, width // _LETTER) for name in frame["name"]]
     ends = [*frame[["low", "high", "published"]].to_numpy().ravel(), 0.0]
     known = [value for value in ends if not pd.isna(value)]
     low, high = min(known), max(known)
@@ -151,6 +155,10 @@ def heatmap(rows: Rows, width: int) -> Chart:
     values = base.mark_text(fontSize=17, fontWeight=600, dy=-7, color=INK).encode(text="value:N")
     said = base.mark_text(fontSize=11, dy=13, color=INK).encode(text="said:N")
     return alt.layer(fields, values, said).properties(width=width, height=82 * len(authors))
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _with(chart: alt.Chart, properties: dict[str, Any]) -> alt.Chart:

@@ -174,7 +174,6 @@ def render_page(report: Report) -> str:
         found=report.found,
         head=wording.headline(report.found.primary),
         forest=_forest(report.found),
-        marks=wording.MARKS,
         states=wording.STATES,
         shown=SHOWN,
         style=Markup(style),
@@ -210,7 +209,7 @@ def _forest(found: Results) -> Chart | None:
         printed = "" if delta.published is None else f"◇ published {wording.points(delta.published)}"
         rows.append(
             {
-                "name": _short(f"{wording.MARKS[wording.tone_of(delta)]} {printable(delta.title)}"),
+                "name": f"{wording.mark_of(delta)} {printable(delta.title)}",
                 "said": "\n".join(filter(None, (numbers, printed))),
                 "difference": 100 * result.difference if result else nan,
                 "low": 100 * result.low if result else nan,
@@ -220,10 +219,6 @@ def _forest(found: Results) -> Chart | None:
         )
     said = "; ".join(f"{delta.title}: {wording.said(delta)}" for delta in deltas)
     return _chart(figures.forest, rows, f"Forest plot of the primary differences. {said}")
-
-
-def _short(text: str, length: int = 42) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _places(found: Results) -> Iterator[Place]:
@@ -302,7 +297,7 @@ def _field(delta: Delta) -> dict[str, Any]:
     if delta.comparison is None:
         return field | {"difference": float("nan"), "value": wording.STATES[delta.state], "said": ""}
     result = delta.comparison.result
-    mark = wording.MARKS[wording.tone_of(delta)]
+    mark = wording.mark_of(delta)
     return field | {
         "difference": result.difference,
         "value": f"{mark} {wording.points(result.difference)}",

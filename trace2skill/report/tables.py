@@ -175,7 +175,7 @@ def _cell_html(cell: Cell) -> Markup:
         parts.append(_no_number(cell))
     if cell.published is not None:
         printed = points(cell.published) if cell.is_difference else percent(cell.published)
-        apart = "" if math.isnan(gap(cell)) else f", apart {points(gap(cell))}"
+        apart = "" if math.isnan(gap(cell)) else f", off by {points(gap(cell))}"
         parts.append(Markup('<span class="pub">◇ {}{}</span>').format(printed, apart))
     return Markup("<br>").join(parts)
 

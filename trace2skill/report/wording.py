@@ -13,7 +13,7 @@ _NAMED = 3
 
 Tone = Literal["helped", "harmed", "undecided", "missing"]
 
-MARKS = {"helped": "▲", "harmed": "▼", "undecided": "≈", "missing": "✕"}
+MARKS = {"helped": "▲", "harmed": "▼", "undecided": "≈"}
 """Shapes that stand beside the words, so that nothing hangs on colour."""
 
 STATES: dict[State, str] = {
@@ -73,6 +73,11 @@ def tone_of(delta: Delta) -> Tone:
         decision(found.p_adjusted_as_failures, failed.difference),
     }
     return "harmed" if "worse" in outcome else "helped" if outcome == {"better"} else "undecided"
+
+
+def mark_of(delta: Delta) -> str:
+    """The shape that stands for a difference."""
+    return STATES[delta.state][0] if delta.comparison is None else MARKS[tone_of(delta)]
 
 
 def said(delta: Delta) -> str:
