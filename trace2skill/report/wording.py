@@ -19,7 +19,7 @@ MARKS = {"helped": "▲", "harmed": "▼", "undecided": "≈"}
 STATES: dict[State, str] = {
     "measured": "measured",
     "failed": "✕ failed",
-    "blocked": "⏸ blocked",
+    "blocked": "‖ blocked",
     "not evaluated": "○ not evaluated",
 }
 

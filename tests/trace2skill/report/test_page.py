@@ -86,7 +86,7 @@ def test_the_stamp_is_all_over_it(page: str, study: FakeStudy) -> None:
 def test_states_do_not_look_alike(page: str) -> None:
     for state, text in (
         ("failed", "✕ failed"),
-        ("blocked", "⏸ blocked"),
+        ("blocked", "‖ blocked"),
         ("not-evaluated", "○ not evaluated"),
         ("outside", "· not in this study"),
     ):
