@@ -28,7 +28,7 @@ Of {all} differences **{always}** are beyond noise however the tasks pair ({corr
 for all {all}), **{depends}** are or are not, depending on which tasks changed, and **{never}** are not at any pairing.
 
 - *Pairing*: the share of tasks that changed lies between |p1 - p2| and min(p1 + p2, 2 - p1 - p2). `p best` is
-  the exact McNemar test at the lower end, `p worst` at the upper end, `p unrelated` where outcomes have nothing
+  the McNemar test (mid-p) at the lower end, `p worst` at the upper end, `p unrelated` where outcomes have nothing
   to do with each other. Tasks that are hard for one condition mostly are for the other, so that the truth tends
   to lie between `p best` and `p unrelated`.
 - *Seeds*: each number is a mean over {seeds} seeds on the same tasks. `p best`, `p unrelated` and `p worst` count

@@ -2,9 +2,9 @@
 
 **Pairing.** Both conditions ran on the same tasks, but which tasks changed is not published. With rates p1 and p2 the
 share of discordant tasks lies between |p1 - p2| (no task got worse) and min(p1 + p2, 2 - p1 - p2); on the way lies
-p1(1 - p2) + p2(1 - p1), where outcomes have nothing to do with each other. The exact McNemar test at both ends bounds
-its p-value. At the upper end the bound also holds for scores between 0 and 1 that are no verdicts: no such score has
-more spread than a verdict of the same mean.
+p1(1 - p2) + p2(1 - p1), where outcomes have nothing to do with each other. The McNemar test (mid-p, as in
+`trace2skill compare`) at both ends bounds its p-value. At the upper end the bound also holds for scores between 0 and 1
+that are no verdicts: no such score has more spread than a verdict of the same mean.
 
 **Seeds.** Each number is a mean over three seeds on the same tasks. If seeds agree on every task they tell no more than
 one does: that is the worst case. If every gain falls on another task, each of them counts: that is the best case.
@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
+from trace2skill.comparison.mcnemar import mcnemar
 from trace2skill.comparison.statistics import holm
 from trace2skill.report.published import SAMPLES, SEEDS, Published, absolute, baseline, published
 
@@ -67,14 +68,14 @@ class Audit(BaseModel):
     discordance_high: float
     """Largest share of tasks that changed."""
     p_best: float
-    """Exact McNemar test of one run, no task having got worse."""
+    """McNemar test (mid-p) of one run, no task having got worse."""
     p_best_seeds: float
-    """Exact sign test where no task got worse and every gain of every seed fell on another task, as far as there are
+    """Sign test (mid-p) where no task got worse and every gain of every seed fell on another task, as far as there are
     so many: no pairing of the seeds' runs has a smaller p-value."""
     p_independent: float
-    """Exact McNemar test of one run, outcomes having nothing to do with each other."""
+    """McNemar test (mid-p) of one run, outcomes having nothing to do with each other."""
     p_worst: float
-    """Exact McNemar test of one run, as many tasks having changed as can."""
+    """McNemar test (mid-p) of one run, as many tasks having changed as can."""
     p_worst_holm: float
     """The same, corrected for all differences of this table."""
     mde_best: float
@@ -97,13 +98,6 @@ def audit() -> tuple[Audit, ...]:
     rows = [_audited(cell, against) for cell, against in _differences()]
     corrected = holm([row.p_worst for row in rows]).tolist()
     return tuple(row.model_copy(update={"p_worst_holm": _short(p)}) for row, p in zip(rows, corrected, strict=True))
-
-
-def mcnemar(wins: int, losses: int) -> float:
-    """Two-sided p-value of the exact McNemar test; 1 without a discordant pair."""
-    if wins + losses == 0:
-        return 1.0
-    return float(min(1.0, 2 * stats.binom.cdf(min(wins, losses), wins + losses, 0.5)))
 
 
 def discordance(p1: float, p2: float) -> tuple[float, float, float]:
@@ -129,7 +123,7 @@ def _audited(cell: Published, against: Published) -> Audit:
     low, unrelated, high = discordance(p1, p2)
     needed = None if round(delta, 9) == 0 else math.ceil(_REACH**2 * (high - delta**2) / delta**2)
     seeds = min(n, round(_STEPS.get(cell.metric, n) * n * abs(delta)))
-    worst, best_seeds = _p(n, delta, high), min(1.0, 2.0 ** (1 - seeds))
+    worst, best_seeds = _p(n, delta, high), float(mcnemar(seeds, 0))
     return Audit(
         table=cell.table,
         author=cell.skill_author,
@@ -168,7 +162,7 @@ def _p(n: int, delta: float, share: float) -> float:
     """P-value of one run with this difference and this share of discordant tasks, in whole tasks."""
     difference, discordant = round(n * abs(delta)), round(n * share)
     losses = max(discordant - difference, 0) // 2
-    return mcnemar(losses + difference, losses)
+    return float(mcnemar(losses + difference, losses))
 
 
 def _mde(n: int, delta: float, share: float) -> float:

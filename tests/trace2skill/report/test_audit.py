@@ -3,9 +3,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trace2skill.comparison import paired_test
+from trace2skill.comparison.mcnemar import mcnemar
 from trace2skill.data.places import bundled
 from trace2skill.report.audit import csv_text, main, markdown
-from trace2skill.report.detectability import audit, discordance, mcnemar
+from trace2skill.report.detectability import audit, discordance
 
 
 @pytest.fixture(scope="module")
