@@ -18,9 +18,9 @@ __all__ = [
     "SuccessRule",
     "Trajectories",
     "Trajectory",
+    "create_task",
     "load_logs",
     "read_trajectories",
-    "create_task",
     "recreate_task",
     "render_transcript",
 ]

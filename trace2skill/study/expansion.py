@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 
+from trace2skill.errors import StudyError
 from trace2skill.study.building import Builder
 from trace2skill.study.cells import Cell
 from trace2skill.study.declaration import (
@@ -15,6 +16,7 @@ from trace2skill.study.declaration import (
     PARAMETRIC,
     Declaration,
     DeclaredArms,
+    Primary,
     is_derived,
     is_evolved,
 )
@@ -70,8 +72,16 @@ class Expansion:
     """By digest."""
 
     def add(self, row: Row) -> None:
-        """Add a row with its cells."""
-        self.rows.setdefault(row.key, row)
+        """Add a row with its cells.
+
+        Raises:
+            StudyError: There is another evaluation of that name.
+        """
+        if self.rows.setdefault(row.key, row).cell.digest != row.cell.digest:
+            raise StudyError(
+                f"Two arms give different evaluations the name {row.key}: they differ in `of`, or in the skills of "
+                "their domains. Name the benchmark twice, or leave one out."
+            )
         self._add(row.cell)
 
     def _add(self, cell: Cell) -> None:
@@ -85,17 +95,39 @@ def expand(declaration: Declaration) -> Expansion:
     """The cells and rows of a declaration.
 
     Raises:
-        Trace2SkillError: A skill or profile that it names cannot be read.
+        Trace2SkillError: A skill or profile that it names cannot be read, two arms contradict each other, or a primary
+            comparison is of evaluations that no arm has.
     """
     build = Builder(declaration)
     expansion = Expansion()
     for arms in declaration.arms:
         for row in _rows(declaration, arms, build):
             expansion.add(row)
+    for primary in declaration.primary:
+        _check_primary(primary, expansion)
     # A cell that serves rows of several tables is built several times: each row gets the one that is kept.
     for key, row in expansion.rows.items():
         expansion.rows[key] = replace(row, cell=expansion.cells[row.cell.digest])
     return expansion
+
+
+def _check_primary(primary: Primary, expansion: Expansion) -> None:
+    for condition in (primary.condition, primary.against):
+        made = condition == PARAMETRIC or is_evolved(condition) or is_derived(condition)
+        wanted = (primary.benchmark, primary.user, condition)
+        found = [
+            row
+            for row in expansion.rows.values()
+            if row.split == "test" and (row.benchmark, row.user, row.condition) == wanted
+        ]
+        if made and condition != PARAMETRIC:
+            found = [row for row in found if (row.author, row.mode) == (primary.author, primary.mode)]
+        if not found:
+            by = f" by {primary.author} ({primary.mode})" if made and condition != PARAMETRIC else ""
+            raise StudyError(
+                f"The primary comparison '{primary.name}' needs {primary.user} with {condition}{by} on "
+                f"{primary.benchmark}, which no arm has. Add it to `arms`, or correct the comparison."
+            )
 
 
 def _rows(declaration: Declaration, arms: DeclaredArms, build: Builder) -> Iterator[Row]:

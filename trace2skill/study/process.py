@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import ModuleType
 
 from trace2skill.errors import InterruptedRunError, PrerequisiteError, StudyError
 from trace2skill.files import HeldError, held
@@ -65,7 +66,8 @@ class CellProcess:
         with self._lock:
             if self._stopping:
                 return INTERRUPTED
-            process.start()
+            with _without_main():
+                process.start()
             self._running.add(process)
         wait([process.sentinel])
         with self._lock:
@@ -86,6 +88,17 @@ class CellProcess:
         for process in running:
             if process in self._running:
                 _signal(process, signal.SIGKILL)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the program that runs here from what is started: each process would import it again, Ray's for seconds."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _signal(process: BaseProcess, number: int) -> None:

@@ -6,7 +6,6 @@ the runs folder must be one that all nodes share, under the same path, and each 
 
 import logging
 import os
-import sys
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -33,13 +32,14 @@ class RayExecutor:
         named = address or os.environ.get("RAY_ADDRESS")
         options: dict[str, Any] = {"address": named} if named else {"num_cpus": at_once, "include_dashboard": False}
         if self._began:
+            # A cluster on this machine: its workers need not stand behind everything else that runs here.
+            os.environ.setdefault("RAY_worker_niceness", "0")
             try:
                 ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
             except ConnectionError as error:
                 raise StudyError(f"There is no Ray cluster at {named}: {error}. Start one with `ray start`.") from error
         self.slots = at_once or max(int(ray.cluster_resources().get("CPU", 1)), 1)
-        path = os.pathsep.join(filter(None, sys.path))
-        self._watch = ray.remote(num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": {"PYTHONPATH": path}})(watch)
+        self._watch = ray.remote(num_cpus=1, max_retries=RETRIES)(watch)
         self._references: list[Any] = []
 
     def submit(self, job: Job) -> "Future[str]":

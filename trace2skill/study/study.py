@@ -91,8 +91,6 @@ class Study:
         """
         try:
             return expand(self.declaration)
-        except StudyError:
-            raise
         except Trace2SkillError as error:
             raise StudyError(f"{self.file}: {error}") from error
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.trace2skill.study.tiny import CONTENT, load
+from trace2skill.errors import StudyError
 from trace2skill.study import Study
 
 ROOT = Path(__file__).parents[3]
@@ -91,6 +92,22 @@ def test_controls_and_equal_tokens_are_made_of_a_condition(tmp_path: Path) -> No
     assert tested["lexical"].needs["source"].needs.keys() == {"evolved", "rollout"}
     assert tested["equal-tokens"].needs["source"].digest == tested["combined"].digest
     assert tested["equal-tokens"].definition["argument"] == "match_tokens"
+
+
+def test_arms_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    evolved = {"domain": "math", "conditions": ["combined", "error"], "modes": ["deepening"]}
+    controls = [
+        {"domain": "math", "conditions": ["length-matched"], "of": of, "modes": ["deepening"]}
+        for of in ("combined", "error")
+    ]
+
+    with pytest.raises(StudyError, match="different evaluations the name problems/small/deepening/length-matched"):
+        load(tmp_path, arms=[evolved, *controls], primary=[]).expansion  # noqa: B018
+
+
+def test_a_primary_comparison_needs_its_evaluations(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="needs small with combined by None \\(deepening\\)"):
+        load(tmp_path, primary=[{**CONTENT["primary"][0], "author": None}]).expansion  # noqa: B018
 
 
 @pytest.mark.shared_data

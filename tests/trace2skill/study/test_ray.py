@@ -34,7 +34,7 @@ def test_a_killed_worker_changes_no_result(tmp_path: Path, monkeypatch: pytest.M
 
     def kill_a_worker() -> None:
         """The Ray worker above the process of a cell: the fork server's parent."""
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while not killed and time.monotonic() < until:
             for lock in there.runs.glob("*/.cell.lock"):
                 try:

@@ -51,10 +51,17 @@ def test_ten_kills(tmp_path: Path) -> None:
     began = time.monotonic()
     subprocess.run(study_run(whole.file, whole.runs), cwd=ROOT, check=True, capture_output=True)
     lasted = time.monotonic() - began
-    file, runs = write(tmp_path / "killed"), tmp_path / "killed" / "runs"
-    draw, kills = random.Random(0), 0
+    draw, kills, studies = random.Random(0), 0, 0
 
     while kills < KILLS:
+        studies += 1
+        kills += _killed_until_finished(tmp_path / f"killed-{studies}", draw, lasted, KILLS - kills, whole)
+
+
+def _killed_until_finished(folder: Path, draw: random.Random, lasted: float, most: int, whole: Study) -> int:
+    """Kill a study at random moments until it is finished all the same; the number of kills."""
+    file, runs, kills = write(folder), folder / "runs", 0
+    while kills < most:
         before = finished(runs)
         if not kill_after(study_run(file, runs), draw.uniform(1, lasted / 2)):
             break
@@ -70,6 +77,7 @@ def test_ten_kills(tmp_path: Path) -> None:
     assert scores(killed) == scores(whole)
     assert skills(killed) == skills(whole)
     assert len(killed.looks()) == 1
+    return kills
 
 
 @pytest.mark.slow
