@@ -186,6 +186,6 @@ def _over_skills(result: PairedResult, levels: TwoLevel | None, bounded: bool) -
         p_value=p_value,
         mde=math.nan if bounded and effect > 1 else effect,
         n_needed=levels.samples_needed(result.n),
-        test=f"two-level t ({levels.skills} skills, {levels.freedom:.1f} degrees of freedom)",
+        test=f"two-level t (tasks and {levels.skills} skills)",
         interval="two-level t",
     )

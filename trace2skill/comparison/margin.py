@@ -78,8 +78,8 @@ def margins(
     bounded = is_bounded(a) and is_bounded(b)
     if levels is not None and np.isfinite(levels.error):
         low, high = levels.interval(2 * _LEVEL)
-        up, down = ((levels.difference + shift) / levels.error for shift in (margin, -margin))
-        p = float(stats.t.sf(up, levels.freedom)), float(stats.t.cdf(down, levels.freedom))
+        above, below = levels.p_value(-margin) / 2, levels.p_value(margin) / 2
+        p = (above if levels.difference > -margin else 1 - above, below if levels.difference < margin else 1 - below)
     elif binary:
         wins, losses, n = float((b > a).sum()), float((b < a).sum()), float(len(a))
         low, high = tango_interval(wins, losses, n, 1 - 2 * _LEVEL)

@@ -89,6 +89,24 @@ class SignFlip:
         return inside
 
 
+def sign_flip_p_values(units: Array, *, resamples: int, seed: int) -> Array:
+    """Two-sided p-values of a mean of zero for many studies at once, all with the same random signs.
+
+    Args:
+        units: Differences of the independent units of each study, shape (studies, units).
+        resamples: Sign vectors, the observed one included.
+        seed: Seed of the draws.
+
+    Returns:
+        Shape (studies,).
+    """
+    signs = 2.0 * np.random.default_rng(seed).integers(0, 2, (units.shape[1], resamples), dtype=np.int8) - 1.0
+    signs[:, 0] = 1.0
+    squares = np.square(units).sum(axis=1, keepdims=True)
+    drawn = np.abs(hall(units @ signs, squares, units**3 @ signs, units.shape[1]))
+    return np.asarray((drawn >= drawn[:, :1] - 1e-7 * (1 + drawn[:, :1])).mean(axis=1), dtype=np.float64)
+
+
 def hall(sums: Array | float, squares: Array | float, cubes: Array | float, units: int) -> Array:
     """Hall's t statistic of a mean of zero, from the sums of units, of their squares and of their cubes.
 

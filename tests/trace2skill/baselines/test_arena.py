@@ -209,5 +209,5 @@ def test_unequal_authors_and_numbers_are_said_below_the_table(tmp_path: Path) ->
     text = render(found)
     assert "Author models are not equal" in text
     assert f"second: {tmp_path / 'two'}" in text
-    assert ComparisonTable.model_validate_json(found.model_dump_json()) == found
+    assert ComparisonTable.model_validate_json(found.model_dump_json()).methods == found.methods
     assert "Author models" not in render(with_methods(table_of(tmp_path / "again", first=tmp_path / "one")))

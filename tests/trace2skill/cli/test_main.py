@@ -252,7 +252,7 @@ def test_compare_prints_a_table_and_writes_json(cli: Cli, adding_logs: Path, bet
     assert result.exit_code == 0, result.output
     assert adding_logs.name in result.output
     written = json.loads((tmp_path / "new" / "comparison.json").read_text())
-    assert written["schema_version"] == 1
+    assert written["schema_version"] == 2
     assert [len(comparison["pairs"]) for comparison in written["comparisons"]] == [4]
 
 
@@ -309,7 +309,7 @@ def test_help_and_version_need_no_logs(cli: Cli) -> None:
 def test_json_on_standard_output_stands_there_alone(cli: Cli, adding_logs: Path, better_logs: Path) -> None:
     result = cli("compare", adding_logs, "--vs", better_logs, "--json", "-")
 
-    assert json.loads(result.stdout)["schema_version"] == 1
+    assert json.loads(result.stdout)["schema_version"] == 2
     assert not Path("-").exists()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
+from scipy import stats
 
 from tests.trace2skill.comparison.test_pairing import run
 from trace2skill.comparison import Comparison, compare, compare_table, render, verdict
@@ -221,7 +222,7 @@ class TestSkills:
             run(tmp_path / "evolved", outcomes, edit=made(skill=f"runs/evolution/seed-{seed}"))
         found = compare(control, tmp_path / "evolved")
         assert (found.about, found.skills) == ("method", 3)
-        assert found.result.test.startswith("two-level t (3 skills")
+        assert found.result.test.startswith("two-level t (tasks and 3 skills")
         assert "about the method, by 3 skills that it made" in verdict(found)
         flat = paired_test([pair.control for pair in found.pairs], [pair.treatment for pair in found.pairs])
         assert found.result.difference == pytest.approx(flat.difference)
@@ -249,8 +250,10 @@ class TestSkills:
         found = two_level(control, treatment)
         over_tasks, over_seeds = np.var(np.arange(6) / 10, ddof=1) / 6, 0.09 / 3
         assert found.error**2 == pytest.approx(over_tasks + over_seeds)
-        expected = (over_tasks + over_seeds) ** 2 / (over_tasks**2 / 5 + over_seeds**2 / 2)
-        assert found.freedom == pytest.approx(expected)
+        reach = np.sqrt(over_tasks * stats.t.isf(0.025, 5) ** 2 + over_seeds * stats.t.isf(0.025, 2) ** 2)
+        assert found.interval(0.05) == pytest.approx((found.difference - reach, found.difference + reach))
+        assert found.p_value(found.difference - reach) == pytest.approx(0.05)
+        assert found.p_value(found.difference) == 1.0
         assert found.samples_needed(6) == np.inf
 
 
