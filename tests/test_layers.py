@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 # From the top: what stands in a row may import whatever stands below it, and nothing beside or above it.
 LAYERS = (
     ("cli",),
+    ("report",),
     ("study",),
     ("baselines",),
     ("evolution",),

@@ -113,6 +113,29 @@ def check_command(path: Path, scale: str | None, runs: Path | None, online: bool
         sys.exit(1)
 
 
+@study_group.command("report")
+@_study
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder for tables and page.  [default: that of study.yaml]"
+)
+@click.option("--html", type=click.Path(path_type=Path), help="File for the page.  [default: report.html there]")
+@click.option("--bundle", is_flag=True, help="Also put Inspect's viewer, with the logs, beside the page. It is large.")
+@click.option("--every-eval-ever", is_flag=True, help="Also export the scores in the form of Every Eval Ever.")
+def report_command(path: Path, scale: str | None, runs: Path | None, **options: Any) -> None:
+    """Write what a study says, finished or not: a page, and its tables as CSV, Markdown and LaTeX.
+
+    It counts as a look at the test splits.
+    """
+    from trace2skill.report import write_report
+
+    study = Study.load(path, scale, runs)
+    _head(study)
+    written = write_report(study, **options)
+    say(" ".join(filter(None, (written.headline.text, written.headline.more))))
+    for file in written.files:
+        show_line(f"written  {file}")
+
+
 def _head(study: Study) -> None:
     if study.simulated:
         say(NOTICE)

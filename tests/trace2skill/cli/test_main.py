@@ -331,7 +331,7 @@ def test_every_option_and_argument_has_a_help_text() -> None:
         if not (parameter.to_info_dict().get("help") or "").strip()
     ]
 
-    assert len(found) == 12
+    assert len(found) == 17
     assert silent == []
 
 

@@ -1,0 +1,170 @@
+"""What is behind each number: the runs of every arm, the pairs of every difference, and where Inspect shows them."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from trace2skill.errors import LogError
+from trace2skill.logs.files import Run, load_logs, score_number
+from trace2skill.report.results import Delta, Results
+from trace2skill.report.source import Arm
+from trace2skill.study.evaluations import Metric
+
+SHOWN = 200
+"""Rows of one table in the page; those that changed come first, and `samples.csv` has all."""
+
+VIEW = "inspect-view"
+"""Folder of the bundled viewer, beside the page."""
+
+
+class RunRow(NamedTuple):
+    """One run of one sample."""
+
+    sample: str
+    epoch: int
+    log: int
+    """Number of its log in the report."""
+    scores: tuple[str, ...]
+    """By metric; or why there is none."""
+    missing: bool
+    """Whether there is none."""
+    href: str
+    """Where the bundled viewer shows it; empty without one."""
+
+
+class PairRow(NamedTuple):
+    """A sample in both arms of a difference."""
+
+    sample: str
+    control: float
+    treatment: float
+
+    @property
+    def outcome(self) -> str:
+        """Which arm did better."""
+        return "won" if self.treatment > self.control else "lost" if self.treatment < self.control else "tied"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmRuns:
+    """The runs of an arm."""
+
+    anchor: str
+    arm: Arm
+    metrics: tuple[str, ...]
+    logs: tuple[int, ...]
+    """Numbers of its logs."""
+    rows: tuple[RunRow, ...]
+    """All of them."""
+
+    @property
+    def shown(self) -> tuple[RunRow, ...]:
+        """Those in the page: what is missing first."""
+        return tuple(sorted(self.rows, key=lambda row: not row.missing)[:SHOWN])
+
+
+class LogBook:
+    """The logs of a study, numbered in the order in which its arms name them."""
+
+    def __init__(self, arms: Iterable[Arm], *, bundled: bool) -> None:
+        files = dict.fromkeys(log for arm in arms for log in arm.logs)
+        self._numbers = {file.resolve(): number for number, file in enumerate(files, 1)}
+        self._bundled = bundled
+
+    @property
+    def names(self) -> Mapping[Path, str]:
+        """Name of each log in the bundled viewer."""
+        return {file: f"{number:03d}_{file.name}" for file, number in self._numbers.items()}
+
+    @property
+    def numbers(self) -> Mapping[Path, int]:
+        """Number of each log."""
+        return self._numbers
+
+    def number(self, file: Path) -> int:
+        """Number of a log; 0 for one that no arm names, such as an earlier attempt."""
+        return self._numbers.get(file.resolve(), 0)
+
+    def href(self, run: Run) -> str:
+        """Where the bundled viewer shows a run; empty without one."""
+        name = self.names.get(run.header.file.resolve())
+        if not self._bundled or name is None:
+            return ""
+        sample = quote(str(run.summary.id), safe="")
+        return f"{VIEW}/index.html#/logs/{quote(name, safe='')}/samples/sample/{sample}/{run.summary.epoch}/"
+
+
+def arm_runs(found: Results, book: LogBook) -> tuple[ArmRuns, ...]:
+    """The runs of every measured arm."""
+    return tuple(
+        ArmRuns(
+            anchor=found.anchor(key),
+            arm=arm,
+            metrics=tuple(arm.metrics),
+            logs=tuple(book.number(file) for file in arm.logs),
+            rows=tuple(_runs(arm, book)),
+        )
+        for key, arm in found.arms.items()
+        if arm.state == "measured"
+    )
+
+
+def pair_rows(delta: Delta) -> list[PairRow]:
+    """The pairs of a difference, those that changed most first."""
+    pairs = delta.comparison.pairs if delta.comparison else ()
+    rows = [PairRow(pair.id, pair.control, pair.treatment) for pair in pairs]
+    return sorted(rows, key=lambda row: (-abs(row.treatment - row.control), row.treatment - row.control, row.sample))
+
+
+def lost(delta: Delta) -> list[PairRow]:
+    """The regressions of a difference by name, the largest first."""
+    rows = {row.sample: row for row in pair_rows(delta)}
+    return [rows[name] for name in (delta.comparison.regressions if delta.comparison else ()) if name in rows]
+
+
+def samples_csv(arms: Iterable[ArmRuns], book: LogBook) -> str:
+    """Every run of every arm, one a line."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("arm", "benchmark", "user", "condition", "sample", "epoch", "metric", "score", "missing", "log"))
+    files = {number: str(file) for file, number in book.numbers.items()}
+    for each in arms:
+        key = each.arm.key
+        for row in each.rows:
+            for metric, score in zip(each.metrics, row.scores, strict=True):
+                writer.writerow(
+                    (each.anchor, key.benchmark, key.user, key.label, f"'{row.sample}" if row.sample[:1] in "=+-@" else
+                     row.sample, row.epoch, metric, "" if row.missing else score, score if row.missing else "",
+                     files.get(row.log, ""))
+                )  # fmt: skip
+    return out.getvalue()
+
+
+def _runs(arm: Arm, book: LogBook) -> Iterator[RunRow]:
+    for log in load_logs(arm.logs).evaluations:
+        for run in sorted(log.runs, key=lambda run: (str(run.summary.id), run.summary.epoch)):
+            scores = tuple(_score(run, metric) for metric in arm.metrics.values())
+            yield RunRow(
+                sample=str(run.summary.id),
+                epoch=run.summary.epoch,
+                log=book.number(run.header.file),
+                scores=scores,
+                missing=run.summary.error is not None or "unscored" in scores,
+                href=book.href(run),
+            )
+
+
+def _score(run: Run, metric: Metric) -> str:
+    """A score, or why there is none."""
+    if run.summary.error is not None:
+        return f"error: {run.summary.error}"
+    score = (run.summary.scores or {}).get(metric.scorer)
+    try:
+        value = score_number(score.value, "", metric.scorer, metric.key) if score else None
+    except LogError as error:
+        return str(error)
+    return "unscored" if value is None else f"{value:g}"

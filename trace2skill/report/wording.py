@@ -1,0 +1,124 @@
+"""Numbers and states in words. What was not evaluated, what failed and what is zero never look the same."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from trace2skill.comparison.verdict import decision
+from trace2skill.report.results import Delta
+from trace2skill.report.source import State
+
+_NAMED = 3
+"""Comparisons that the headline names before the rest is only counted."""
+
+Tone = Literal["helped", "harmed", "undecided", "missing"]
+
+MARKS = {"helped": "▲", "harmed": "▼", "undecided": "≈"}
+"""Shapes that stand beside the words, so that nothing hangs on colour."""
+
+STATES: dict[State, str] = {
+    "measured": "measured",
+    "failed": "✕ failed",
+    "blocked": "‖ blocked",
+    "not evaluated": "○ not evaluated",
+}
+
+
+class Headline(NamedTuple):
+    """The answer of the first screen."""
+
+    tone: Tone
+    text: str
+    more: str
+
+
+def points(share: float, *, digits: int = 1) -> str:
+    """A difference in points with its sign; a zero has none."""
+    value = round(100 * share, digits)
+    return f"{value:+.{digits}f}" if value else f"{0:.{digits}f}"
+
+
+def percent(share: float) -> str:
+    """A score in percent."""
+    return "n/a" if math.isnan(share) else f"{100 * share:.1f}"
+
+
+def interval(low: float, high: float, *, signed: bool = True) -> str:
+    """An interval in points or percent."""
+    if math.isnan(low) or math.isnan(high):
+        return "[n/a]"
+    form = points if signed else percent
+    return f"[{form(low)}, {form(high)}]"
+
+
+def p_value(value: float) -> str:
+    """A p-value."""
+    if math.isnan(value):
+        return "n/a"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def tone_of(delta: Delta) -> Tone:
+    """What a difference says at the 5% level, corrected for the others of its family.
+
+    As in its verdict: it helped if it did both with missing runs left out and with them counted as failures; it harmed
+    if it did in either.
+    """
+    found = delta.comparison
+    if found is None:
+        return "missing"
+    failed = found.as_failures or found.result
+    outcome = {
+        decision(found.p_adjusted, found.result.difference),
+        decision(found.p_adjusted_as_failures, failed.difference),
+    }
+    return "harmed" if "worse" in outcome else "helped" if outcome == {"better"} else "undecided"
+
+
+def mark_of(delta: Delta) -> str:
+    """The shape that stands for a difference."""
+    return STATES[delta.state][0] if delta.comparison is None else MARKS[tone_of(delta)]
+
+
+def said(delta: Delta) -> str:
+    """A difference in numbers: never without its interval, its p-value and its sample."""
+    if delta.comparison is None:
+        return f"{STATES[delta.state]}{f': {delta.why}' if delta.why else ''}"
+    result = delta.comparison.result
+    return (
+        f"{points(result.difference)} {interval(result.low, result.high)} points, "
+        f"p {p_value(delta.adjusted)}, n {result.n}"
+    )
+
+
+def headline(primary: Sequence[Delta]) -> Headline:
+    """Did it help? In one sentence, and what speaks against it in another."""
+    named: dict[Tone, list[str]] = {"helped": [], "harmed": [], "undecided": [], "missing": []}
+    for delta in primary:
+        named[tone_of(delta)].append(delta.title)
+    helped, harmed, missing = (len(named[tone]) for tone in ("helped", "harmed", "missing"))
+    of = f"{len(primary)} declared comparison{'s' * (len(primary) != 1)}"
+    if not primary:
+        return Headline("missing", "No comparison was declared.", "All differences below are exploratory.")
+    if missing == len(primary):
+        return Headline("missing", "Nothing is measured yet.", f"The {of} have no result.")
+    rest = [
+        _some(named["harmed"], "It harmed in"),
+        _some(named["undecided"], "The data do not decide in"),
+        _some(named["missing"], "There is no result in"),
+    ]
+    more = " ".join(filter(None, rest))
+    if helped:
+        scope = f"all {of}" if helped == len(primary) else f"{helped} of {of}"
+        scope = "the one declared comparison" if len(primary) == 1 else scope
+        return Headline("harmed" if harmed else "helped", f"It helped in {scope}.", more)
+    if harmed:
+        return Headline("harmed", f"It helped in none of the {of}.", more)
+    return Headline("undecided", f"No difference is shown in any of the {of}.", more)
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    if not names:
+        return ""
+    called = f": {', '.join(names)}" if len(names) <= _NAMED else ""
+    return f"{what} {len(names)}{called}."
