@@ -207,6 +207,26 @@ def test_a_server_that_fails_stops_the_stream_where_it_is(logs: Path, tmp_path: 
     assert [row["past"] for row in rows(tmp_path / "run")] == [0, 1, 2, 3]
 
 
+def test_it_is_said_where_a_play_came_before_one_that_was_tried_again(
+    logs: Path, tmp_path: Path, played: list[str]
+) -> None:
+    def fails(text: str) -> dict[str, Any]:
+        if "2345" in text or "4567" in text:
+            raise RuntimeError("out of memory")
+        return named(text)
+
+    with pytest.raises(LogError, match="out of memory"):
+        make(logs, tmp_path / "run", telling(memory_success=fails))
+    manifest = make(logs, tmp_path / "run", telling())
+
+    assert played == ORDER
+    assert [row.id for row in bank_of(tmp_path / "run").records] == ORDER
+    assert [row["past"] for row in rows(tmp_path / "run")] == [0, 1, 1, 2]
+    assert manifest.notes[-1] == (
+        "2 tasks, three first, were played before an earlier one that had broken was tried again"
+    )
+
+
 def test_the_runs_embedder_is_that_of_the_plays(logs: Path, tmp_path: Path) -> None:
     with embedding_server() as (url, _):
         make(logs, tmp_path / "run", telling(), embedder=f"openai:toy@{url}")
