@@ -14,12 +14,13 @@ real: $(STAMP)
 	@PATH="$(BIN):$$PATH" bash scripts/real.sh
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mkdocs build --quiet
 
 $(STAMP): pyproject.toml constraints.txt scripts/install.sh
 	@bash scripts/install.sh $(VENV)

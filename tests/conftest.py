@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,11 @@ def adding_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def skill(tmp_path: Path) -> Skill:
     return load_skill(write_skill(tmp_path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test has printed can be sent from process to process: half a character in it cannot."""
+    report = yield
+    report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
+    return report
