@@ -57,23 +57,28 @@ def test_three_kills_change_nothing(logs: Path, tmp_path: Path) -> None:
     assert set(third) == set(finished(whole, "error-analysis"))
 
 
-@pytest.mark.parametrize("method", ["reasoning-bank", "awm"])
-def test_kills_in_the_middle_of_building_a_bank_change_nothing(problems: Path, tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "stage", "options"),
+    [("reasoning-bank", "induction", ()), ("awm", "induction", ()), ("reasoning-bank", "stream", ("--stream",))],
+)
+def test_kills_in_the_middle_of_building_a_bank_change_nothing(
+    problems: Path, tmp_path: Path, method: str, stage: str, options: tuple[str, ...]
+) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    subprocess.run(banking(problems, method, whole), cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(banking(problems, method, whole, *options), cwd=ROOT, check=True, capture_output=True)
     # One call at a time, so that there is a middle.
-    again = banking(problems, method, cut, "--max-connections", "1")
+    again = banking(problems, method, cut, "--max-connections", "1", *options)
 
-    assert kill_when(again, lambda: len(finished(cut, "induction")) >= 1)
-    first = finished(cut, "induction")
-    assert kill_when(again, lambda: len(finished(cut, "induction")) > len(first))
-    second = finished(cut, "induction")
+    assert kill_when(again, lambda: len(finished(cut, stage)) >= 1)
+    first = finished(cut, stage)
+    assert kill_when(again, lambda: len(finished(cut, stage)) > len(first))
+    second = finished(cut, stage)
     assert not (cut / "manifest.json").exists()
     subprocess.run(again, cwd=ROOT, check=True, capture_output=True)
 
     assert bank_results(cut) == bank_results(whole)
-    assert first.items() <= second.items() <= finished(cut, "induction").items()
-    assert finished(cut, "induction").keys() == finished(whole, "induction").keys()
+    assert first.items() <= second.items() <= finished(cut, stage).items()
+    assert finished(cut, stage).keys() == finished(whole, stage).keys()
 
 
 def begun(output: Path, start: float) -> bool:

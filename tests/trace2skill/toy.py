@@ -10,6 +10,7 @@ from inspect_ai.dataset import Sample
 from inspect_ai.model import (
     ChatMessage,
     ChatMessageAssistant,
+    ChatMessageSystem,
     GenerateConfig,
     Model,
     ModelOutput,
@@ -22,6 +23,7 @@ from inspect_ai.tool import ToolCall, ToolInfo
 from inspect_ai.util import sandbox, store
 
 from trace2skill.edits.patch import Edit
+from trace2skill.memory import Asked, Memory, embedder_for, find_bank_folder, load_bank, recall_text
 from trace2skill.skill.folder import load_skill
 
 NUMBERS = {"one": 1234, "two": 2345, "three": 3456, "four": 4567}
@@ -110,6 +112,36 @@ def asking(failing: str = "one,two") -> Task:
     return Task(dataset=samples, solver=forgetful(tuple(failing.split(","))), scorer=match(), version=1)
 
 
+PLAYED: list[str] = []
+"""Samples that `recalling` has played."""
+
+
+@solver
+def recalling(memory: str | None, failing: tuple[str, ...], breaking: tuple[str, ...]) -> Solver:
+    """As `forgetful`, but something recalled cures it; breaks at the samples in `breaking`."""
+    bank = load_bank(find_bank_folder(Path(memory))) if memory else None
+    opened = Memory(bank=bank, embedder=embedder_for(bank), same_dataset=True) if bank else None
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        name = str(state.sample_id)
+        PLAYED.append(name)
+        if name in breaking:
+            raise RuntimeError(f"{name} broke")
+        text = recall_text(opened.recall(Asked(sample=name, task=name, query=state.input_text))) if opened else ""
+        state.messages.insert(0, ChatMessageSystem(content=f"Add up.\n{text}"))
+        return await forgetful(() if text else failing)(state, generate)
+
+    return solve
+
+
+@task
+def asking_with_memory(memory: str | None = None, failing: str = "one,two", breaking: str = "") -> Task:
+    """`asking`, played by an agent that recalls."""
+    return task_with(
+        asking(failing=failing), solver=recalling(memory, tuple(failing.split(",")), tuple(breaking.split(",")))
+    )
+
+
 def run_adding(folder: Path, failing: str = "one,two") -> Path:
     """Run the task without a model; returns its log folder."""
     eval(adding(failing=failing), model="mockllm/model", log_dir=str(folder), display="none")
@@ -126,6 +158,12 @@ def run_adding_with_skill(folder: Path, skill: Path | None, failing: str = "one,
 def run_asking(folder: Path) -> Path:
     """Run the task without a sandbox; returns its log folder."""
     eval(asking(), model="mockllm/model", log_dir=str(folder), display="none")
+    return folder
+
+
+def run_asking_with_memory(folder: Path, **arguments: str) -> Path:
+    """Run it without a memory; returns its log folder."""
+    eval(asking_with_memory(**arguments), model="mockllm/model", log_dir=str(folder), display="none")
     return folder
 
 

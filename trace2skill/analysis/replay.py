@@ -14,13 +14,13 @@ from pathlib import Path
 from inspect_ai import Task, task_with
 from inspect_ai.dataset import Sample
 from inspect_ai.model import GenerateConfig
-from inspect_ai.solver import Generate, Solver, TaskState, chain, solver
+from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from trace2skill.edits.apply import apply_edits
 from trace2skill.edits.patch import Edit, pair_links
 from trace2skill.errors import LogError
 from trace2skill.logs.header import Header
-from trace2skill.logs.task import NOTHING, recreate_task, sample_of
+from trace2skill.logs.task import NOTHING, recreate_task, sample_of, solver_of
 from trace2skill.logs.trajectory import Trajectory
 from trace2skill.logs.trust import Allowed
 from trace2skill.models.sampling import TIMES
@@ -88,7 +88,7 @@ def replay(
         sample = deepcopy(sample_of(task, lesson.trajectory))
         sample.id = lesson.id
         samples.append(sample)
-        solvers[lesson.id] = chain(*_as_list(task.setup), task.solver)
+        solvers[lesson.id] = solver_of(task)
     return task_with(
         recreate_task(headers[lessons[0].trajectory.log], allowed),
         name=f"replay_{number}",
@@ -117,12 +117,6 @@ def _as_logged(solvers: Mapping[str, Solver]) -> Solver:
         return solve
 
     return build(sha256("\n".join(sorted(solvers)).encode()).hexdigest())
-
-
-def _as_list(setup: Solver | Sequence[Solver] | None) -> list[Solver]:
-    if setup is None:
-        return []
-    return list(setup) if isinstance(setup, Sequence) else [setup]
 
 
 def check_replayable(header: Header, allowed: Allowed = NOTHING) -> None:

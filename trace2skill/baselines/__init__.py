@@ -2,7 +2,8 @@
 
 Every method is a `Work`: it gets a run that has been checked and claimed, with the stages, the ledger, the costs and
 the resuming that the parallel method has, and writes the run's results. `sequential.py` has its calls in `editing.py`;
-what the memories share is in `induction.py` (one trajectory) and `banks.py` (the bank).
+what the memories share is in `induction.py` (one trajectory) and `banks.py` (the bank), and where they learn while they
+play in `streaming.py`, with the samples in `playing.py`.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
 """One ledger for all arms of a comparison: what each may see, who made it, and what making it took.
 
 Read from what the methods themselves wrote: the manifest of a run folder, the record of a control. Figures are of
-making the skill or memory; trajectories are counted, and not what playing them took, which all methods share.
+making the skill or memory; trajectories are counted, and not what playing them took, which all methods share but those
+that learn while they play.
 """
 
 from collections import defaultdict
@@ -128,6 +129,8 @@ def _of_runs(arm: str, runs: Sequence[Manifest], control: Control | None) -> Mak
     notes = [f"{reused:,} of its calls are another run's analyses, used again"] if reused else []
     if len(runs) > 1:
         notes.append(f"the best of {len(runs)} seeds: all of them are counted, not the plays that chose it")
+    if record.config.stream:
+        notes.append("playing its tasks is among its calls, tokens and time: it learned while it played")
     if control:
         notes.append(f"control of {control.source}")
     return Making(
@@ -155,6 +158,8 @@ def _authors(run: Manifest) -> Iterable[str]:
 def _method(config: EvolveConfig) -> str:
     if config.method == "parallel":
         return "parallel, lexical merger" if config.merger == "lexical" else "parallel"
+    if config.stream:
+        return f"{config.method} (online)"
     return f"sequential B={config.batch}" if config.method == "sequential" else str(config.method)
 
 

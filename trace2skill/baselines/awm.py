@@ -10,6 +10,7 @@ trajectory. At most 3 workflows, as many as ReasoningBank has items.
 
 from trace2skill.baselines.banks import fill
 from trace2skill.baselines.induction import Keeping
+from trace2skill.baselines.streaming import streamed
 from trace2skill.evolution.folder import Manifest, Record
 from trace2skill.evolution.inputs import Inputs
 from trace2skill.evolution.run import Run
@@ -19,4 +20,5 @@ KEEPING = Keeping(method="awm", success="memory_workflow", failure=None, tempera
 
 def awm(run: Run, inputs: Inputs, record: Record) -> Manifest:
     """A bank of workflows, one call for each success."""
-    return fill(run, inputs, record, KEEPING)
+    make = streamed if run.config.stream else fill
+    return make(run, inputs, record, KEEPING)

@@ -6,6 +6,7 @@ skills.
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import anyio
 
@@ -20,7 +21,8 @@ from trace2skill.evolution.run import Run
 from trace2skill.files import file_digest, write_atomic
 from trace2skill.logs.trajectory import Trajectories, Trajectory, read_sample
 from trace2skill.memory import Item, PastTask, embedder_of, open_embedder, save_bank
-from trace2skill.memory.bank import BANK, CARD, Vectors
+from trace2skill.memory.bank import BANK, CARD
+from trace2skill.memory.embedding import Embedder
 from trace2skill.models.asking import Asking
 from trace2skill.skill.hazards import hidden_in, unforeseen
 
@@ -38,13 +40,22 @@ def fill(run: Run, inputs: Inputs, record: Record, keeping: Keeping) -> Manifest
         keeping: What the method keeps.
     """
     assert inputs.trajectories is not None, "a bank is made from logs"
-    embedder = open_embedder(embedder_of(run.config.embedder))
-    embedder.vectors(["A first query, before anything is paid."])
+    embedder = tried_embedder(run.config)
     pool = _pool(keeping, inputs.trajectories, run.config)
     kept = _induced(run, keeping, pool) if run.config.asks_model else anyio.run(_as_they_are, pool, run.asking)
-    records = [past for row in kept if (past := _sorted_out(run, row))]
-    vectors = embedder.vectors([past.query for past in records]) if records else None
-    return _write(run, inputs, record, records, vectors)
+    records = [past for row in kept if (past := sorted_out(run, row))]
+    return write(run, inputs, record, records, embedder, inputs.trajectories.counts())
+
+
+def tried_embedder(config: EvolveConfig) -> Embedder:
+    """The run's embedder, once it has answered: nothing is paid before.
+
+    Raises:
+        ServerError: It does not answer, or not with vectors.
+    """
+    embedder = open_embedder(embedder_of(config.embedder))
+    embedder.vectors(["A first query, before anything is paid."])
+    return embedder
 
 
 def _pool(keeping: Keeping, trajectories: Trajectories, config: EvolveConfig) -> list[Trajectory]:
@@ -87,7 +98,7 @@ async def _as_they_are(pool: Sequence[Trajectory], asking: Asking) -> list[Kept]
     return kept
 
 
-def _sorted_out(run: Run, kept: Kept) -> PastTask | None:
+def sorted_out(run: Run, kept: Kept) -> PastTask | None:
     """What of a trajectory goes into the bank, with the fate of each part in the ledger; None if nothing does."""
     for reason in kept.stopped:
         run.ledger.item(kept.trajectory, "rejected", "", reason)
@@ -121,27 +132,44 @@ def _may_stay(run: Run, kept: Kept, text: str) -> bool:
     return fate == "applied"
 
 
-def _write(run: Run, inputs: Inputs, record: Record, records: Sequence[PastTask], vectors: Vectors | None) -> Manifest:
-    """Write the results of a run; the manifest comes last."""
-    assert inputs.trajectories is not None, "a bank is made from logs"
+def said_of(config: EvolveConfig, inputs: Inputs, record: Record) -> dict[str, Any]:
+    """What the card of a run's bank says, apart from what follows from its records."""
     header = inputs.headers[0]
-    stamp = simulated(record)
-    save_bank(
-        run.folder / BANK,
-        records,
-        vectors,
-        overwrite=True,
-        method=run.config.method,
-        embedder=embedder_of(run.config.embedder).name,
-        authors=record.models,
-        agents=record.agent_models,
-        judge=run.config.judge,
-        logs=record.inputs,
-        task=header.task.rsplit("/", 1)[-1],
-        dataset=header.dataset or "",
-        split=", ".join(sorted({str(each.arguments.get("split") or "") for each in inputs.headers})),
-        simulated=stamp,
-    )
+    return {
+        "method": config.method,
+        "embedder": embedder_of(config.embedder).name,
+        "authors": record.models,
+        "agents": record.agent_models,
+        "judge": config.judge,
+        "stream": config.stream,
+        "logs": record.inputs,
+        "task": header.task.rsplit("/", 1)[-1],
+        "dataset": header.dataset or "",
+        "split": ", ".join(sorted({str(each.arguments.get("split") or "") for each in inputs.headers})),
+        "simulated": simulated(record),
+    }
+
+
+def write(
+    run: Run,
+    inputs: Inputs,
+    record: Record,
+    records: Sequence[PastTask],
+    embedder: Embedder,
+    trajectories: dict[str, int],
+) -> Manifest:
+    """Write the results of a run; the manifest comes last.
+
+    Args:
+        run: The run, with the ledger of what was kept.
+        inputs: What it was made from.
+        record: What determined it.
+        records: What the bank holds, in its order.
+        embedder: Embeds their queries.
+        trajectories: Numbers of the successes, failures and excluded runs that were looked at.
+    """
+    vectors = embedder.vectors([past.query for past in records]) if records else None
+    save_bank(run.folder / BANK, records, vectors, overwrite=True, **said_of(run.config, inputs, record))
     ledger = run.ledger.rows()
     write_ledger(ledger, run.folder / LEDGER)
     fates = Counter(row.fate for row in ledger if row.kind == "item")
@@ -149,9 +177,9 @@ def _write(run: Run, inputs: Inputs, record: Record, records: Sequence[PastTask]
         skill="",
         bank=BANK,
         digest=file_digest(run.folder / BANK / CARD),
-        simulated=stamp,
+        simulated=simulated(record),
         record=record,
-        trajectories=inputs.trajectories.counts(),
+        trajectories=trajectories,
         edits={"proposed": fates.total(), **dict(sorted(fates.items()))},
         changes=len(records),
         analyses=dict(Counter(row.reason for row in ledger if row.kind == "analysis")),

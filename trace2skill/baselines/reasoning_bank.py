@@ -9,12 +9,13 @@ model` the model judges its own runs, and its thoughts go before the induction.
 
 Different on purpose: success is what the logs' scorer says unless a model is to judge, and a model's verdict is one
 word of two (there, any reply that holds "success" passes); a task never recalls itself; query and bank have one
-embedder; items pass the leak guard. The bank is made from logs of the same runs that the other methods learn from,
-not while the tasks are played.
+embedder; items pass the leak guard. The bank is made from logs of the same runs that the other methods learn from;
+with `--stream`, as there, while the tasks are played (`streaming.py`).
 """
 
 from trace2skill.baselines.banks import fill
 from trace2skill.baselines.induction import Keeping
+from trace2skill.baselines.streaming import streamed
 from trace2skill.evolution.folder import Manifest, Record
 from trace2skill.evolution.inputs import Inputs
 from trace2skill.evolution.run import Run
@@ -24,4 +25,5 @@ KEEPING = Keeping(method="reasoning-bank", success="memory_success", failure="me
 
 def reasoning_bank(run: Run, inputs: Inputs, record: Record) -> Manifest:
     """A bank of items, one call for each trajectory."""
-    return fill(run, inputs, record, KEEPING)
+    make = streamed if run.config.stream else fill
+    return make(run, inputs, record, KEEPING)

@@ -70,6 +70,11 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
     help="Who tells successes from failures for a bank: the logs' scorer, or the model.",
 )
 @click.option(
+    "--stream",
+    is_flag=True,
+    help="Make the bank online: the logged agent plays the logged tasks one after another, with what it has learned.",
+)
+@click.option(
     "--analysts",
     type=click.Choice(get_args(Analysts)),
     help="Which runs are studied: failures with a proven fix, successes, both, or failures in a single call.  "

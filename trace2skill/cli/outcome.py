@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from trace2skill.baselines.streaming import PLAYED
 from trace2skill.cli.printing import command, say, show, show_line
 from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.errors import PatchError
@@ -37,6 +38,8 @@ def print_manifest(manifest: Manifest, folder: Path) -> None:
     click.echo()
     if manifest.bank:
         show_line(f"memory   {folder / manifest.bank}")
+        if manifest.record.config.stream:
+            show_line(f"plays    {folder / PLAYED}")
         show_line(f"ledger   {folder / LEDGER}")
     else:
         _show_places(folder, manifest.skill)

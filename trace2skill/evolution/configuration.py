@@ -39,6 +39,7 @@ OPTIONS: dict[str, tuple[Method, ...]] = {
     "reuse_analyses": ("parallel", "sequential"),
     "embedder": BANKS,
     "judge": BANKS,
+    "stream": ("reasoning-bank", "awm"),
 }
 """Settings that only some methods have; all have the others."""
 
@@ -75,6 +76,8 @@ class EvolveConfig(BaseModel):
     """What a bank's queries are embedded with."""
     judge: Judge = "scorer"
     """Who tells successes from failures for a bank."""
+    stream: bool = False
+    """Whether the logged tasks are played anew, one after another, and the bank grows on the way."""
     analysts: Analysts = "combined"
     """Which trajectories are analysed."""
     merger: Merger = "model"
@@ -165,6 +168,8 @@ class EvolveConfig(BaseModel):
             raise ValueError("analyses with the skill of the moment are made anew: leave out --reuse-analyses")
         if self.judge == "model" and self.analysts != "combined":
             raise ValueError("with --judge model nobody knows before which runs are successes: leave out --analysts")
+        if self.stream and self.analysts != "combined":
+            raise ValueError("with --stream nobody knows before which tasks are solved: leave out --analysts")
         return self
 
     @field_validator("embedder")

@@ -29,7 +29,10 @@ def disclosure(inputs: Inputs, config: EvolveConfig, named: bool) -> list[str]:
         if config.replays:
             settings = header.model.config.model_dump(include=set(SAMPLING), exclude_none=True)
             lines[f"From the logs: how {header.model.model} plays in replays{_listed(settings)}"] = None
-        if config.analysts != "success" and not config.makes_bank:
+        if config.stream:
+            settings = header.model.config.model_dump(include=set(SAMPLING), exclude_none=True)
+            lines[f"From the logs: how {header.model.model} plays the tasks{_listed(settings)}"] = None
+        if config.stream or (config.analysts != "success" and not config.makes_bank):
             left_out = {SANDBOX} if config.replays else {SANDBOX, *OF_THE_AGENT}
             taken = {name: value for name, value in header.arguments.items() if name not in left_out}
             lines[f"From the logs: task {header.registered}{_listed({**taken, **config.task_args})}"] = None

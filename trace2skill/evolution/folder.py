@@ -4,7 +4,8 @@
   run.json          resolved settings and digests of the inputs; written first, a resumed run must match it
   logs/             one log folder per stage
   <skill>/          the evolved skill, clean, ready to be copied into any agent; of a method that makes a memory
-                    bank, bank/ instead, and no provenance.json, changes.diff and CHANGELOG.md
+                    bank, bank/ instead, and no provenance.json, changes.diff and CHANGELOG.md; where it was made
+                    online, stream.jsonl with how each task was played
   ledger.jsonl      the fate of every edit
   provenance.json   the edit and the trajectories behind every line
   changes.diff      initial skill -> evolved skill

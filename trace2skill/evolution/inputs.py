@@ -16,7 +16,7 @@ from trace2skill.edits.patch import Patch
 from trace2skill.errors import LogError, PatchError, SkillError, Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.logs.header import Header
-from trace2skill.logs.task import recreate_for_analysis
+from trace2skill.logs.task import recreate_for_analysis, recreate_task
 from trace2skill.logs.trajectory import Trajectories, read_trajectories
 from trace2skill.models.cast import ANALYST, MERGER, Cast, logged_model, open_model
 from trace2skill.models.sampling import Profile, load_profile
@@ -133,6 +133,29 @@ def check_roles(headers: Iterable[Header], config: EvolveConfig) -> None:
         )
 
 
+def check_streamable(headers: Iterable[Header], config: EvolveConfig) -> None:
+    """Check that the logged agent can play the logged tasks again, each with the bank of that moment.
+
+    Raises:
+        LogError: The logs are of several models, of another split than evolve, or of a task that takes no memory or
+            cannot be created.
+        Trace2SkillError: A role of the task has no model.
+    """
+    check_one_model(headers)
+    check_roles(headers, config)
+    for header in headers:
+        split = {**header.arguments, **config.task_args}.get("split") or ""
+        if split not in ("", "evolve"):
+            raise LogError(
+                f"--stream learns from the tasks that it plays, and {header.file} is of split={split}: the bank would "
+                "have seen what a test is for. Run the task with -T split=evolve, and give those logs."
+            )
+        try:
+            recreate_task(header, config.allowed.without_the_agents(), memory=None)
+        except LogError as error:
+            raise LogError(f"--stream needs a logged task with the argument `memory`. {error}") from error
+
+
 def choose_cast(config: EvolveConfig, inputs: Inputs, model: Model | None) -> Cast | None:
     """Who plays which part: the models that were named, else the agent's own. None where no model is needed.
 
@@ -177,6 +200,9 @@ def _usable(found: Trajectories, config: EvolveConfig) -> Trajectories:
         "combined": found.all,
         "error-llm": found.failures,
     }
+    if config.stream:
+        check_streamable(found.headers, config)
+        return found
     from_successes = config.method in ("awm", "synapse") and config.judge == "scorer"
     if not (found.successes if from_successes else pools[config.analysts]):
         wanted = f"--method {config.method}" if from_successes else f"--analysts {config.analysts}"

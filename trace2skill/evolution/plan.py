@@ -40,8 +40,9 @@ ASSUMPTIONS = (
     f"'About': an error analysis takes {TOOL_TURNS} turns of {TURN_TOKENS} tokens, and a patch has {EDITS_PER_PATCH} "
     f"edits of {EDIT_TOKENS}.",
     "'At most': every error analysis takes --max-turns or --analyst-tokens, every call reads all that came before it, "
-    "every reply is as long as --analyst-max-tokens and --merger-max-tokens allow (in a replay: the log's max_tokens, "
-    f"{REPLY_TOKENS:,} where it names none), and every tool result 16 KiB. Repair rounds come on top.",
+    "every reply is as long as --analyst-max-tokens and --merger-max-tokens allow (where the agent plays "
+    f"again: the log's max_tokens, {REPLY_TOKENS:,} where it names none), and every tool result 16 KiB. "
+    "Repair rounds come on top.",
 )
 """What the figures of a plan are computed from, for people to read beside it."""
 
@@ -183,6 +184,8 @@ def _inductions(inputs: Inputs, config: EvolveConfig) -> tuple[PlannedStage, ...
     """One call for each trajectory that a bank is made from, and one more where the model judges it."""
     if inputs.trajectories is None or not config.asks_model:
         return ()
+    if config.stream:
+        return (_stream(inputs.trajectories, inputs, config),)
     judged = config.judge == "model"
     rows = inputs.trajectories.all if judged or config.method == "reasoning-bank" else inputs.trajectories.successes
     if not judged and config.method == "reasoning-bank" and config.analysts != "combined":
@@ -193,7 +196,7 @@ def _inductions(inputs: Inputs, config: EvolveConfig) -> tuple[PlannedStage, ...
     read = sum(fixed + anyio.run(_shown_tokens, row, config.transcript_tokens) for row in rows)
     reply = _most(config.settings(inputs.profile).single)
     stage = PlannedStage(
-        stage=f"{config.method.replace('-', '_')}_induction",
+        stage=f"{_named(config)}_induction",
         samples=len(rows),
         calls=calls,
         most_calls=calls,
@@ -203,6 +206,30 @@ def _inductions(inputs: Inputs, config: EvolveConfig) -> tuple[PlannedStage, ...
         most_tokens=read * calls // max(len(rows), 1) + calls * reply,
     )
     return (stage,)
+
+
+def _stream(read: Trajectories, inputs: Inputs, config: EvolveConfig) -> PlannedStage:
+    """Each logged task is played once more, and looked at in one call, or two where the model judges it."""
+    rows = tuple({str(row.sample_id): row for row in read.all}.values())
+    plays = _plays(read, inputs, config, rows, len(rows))
+    looks = len(rows) * (1 + (config.judge == "model"))
+    fixed = _tokens(inputs.prompts.source("memory_success"))
+    shown = sum(fixed + anyio.run(_shown_tokens, row, config.transcript_tokens) for row in rows)
+    seen = shown * looks // len(rows)
+    return PlannedStage(
+        stage=f"{_named(config)}_stream",
+        samples=2 * len(rows),
+        calls=plays.calls + looks,
+        most_calls=plays.most_calls + looks,
+        rounds=2 * len(rows),
+        input_tokens=plays.input_tokens + seen,
+        output_tokens=plays.output_tokens + looks * TURN_TOKENS // 2,
+        most_tokens=plays.most_tokens + seen + looks * _most(config.settings(inputs.profile).single),
+    )
+
+
+def _named(config: EvolveConfig) -> str:
+    return config.method.replace("-", "_")
 
 
 async def _shown_tokens(row: Trajectory, budget: int) -> int:
@@ -223,12 +250,19 @@ def _conversation(opening: int, calls: int, reply: int, *, tools: bool) -> int:
 
 
 def _replays(read: Trajectories, inputs: Inputs, config: EvolveConfig) -> PlannedStage:
-    """As many calls and tokens as the failed runs took, once for each lesson and replay."""
+    """Each failed task is played once for each lesson and replay."""
     runs = round(len(read.failures) * EDITS_PER_PATCH) * config.replays
+    return _plays(read, inputs, config, read.failures, runs)
+
+
+def _plays(
+    read: Trajectories, inputs: Inputs, config: EvolveConfig, rows: Sequence[Trajectory], runs: int
+) -> PlannedStage:
+    """The logged agent plays again: as many tokens as the logged runs took."""
     ran = max(len(read.all) + len(read.excluded), 1)
-    # A replay begins with the skill and the task, which is no longer than task and transcript together.
-    shown = max((anyio.run(_shown_tokens, row, config.transcript_tokens) for row in read.failures), default=0)
-    opening = _tokens(inputs.skill.skill_md) + shown
+    # A play begins with the skill and the task, which is no longer than task and transcript together.
+    shown = max((anyio.run(_shown_tokens, row, config.transcript_tokens) for row in rows), default=0)
+    opening = (_tokens(inputs.skill.skill_md) if inputs.skill.files else 0) + shown
     reply = max((_most(header.model.config) for header in read.headers), default=REPLY_TOKENS)
     return PlannedStage(
         stage="replay",

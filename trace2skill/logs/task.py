@@ -2,7 +2,7 @@
 
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from functools import partial
 from importlib.metadata import entry_points
@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from inspect_ai import Task, task_with
 from inspect_ai.dataset import Sample
+from inspect_ai.solver import Solver, chain
 from inspect_ai.util import SandboxEnvironmentSpec, registry_create
 
 from trace2skill.data.places import resolve_path
@@ -187,6 +188,12 @@ def _import_file(source: Path) -> None:
             spec.loader.exec_module(importlib.util.module_from_spec(spec))
     finally:
         sys.path.remove(str(source.parent))
+
+
+def solver_of(task: Task) -> Solver:
+    """What a task has its agent do, its setup first."""
+    setup = task.setup or []
+    return chain(*(setup if isinstance(setup, Sequence) else [setup]), task.solver)
 
 
 def sample_of(task: Task, trajectory: Trajectory) -> Sample:

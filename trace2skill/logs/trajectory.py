@@ -15,7 +15,7 @@ from inspect_ai.log import (
 from trace2skill.errors import LogError
 from trace2skill.logs.files import Run, check_log, failure_of, is_invalidated, load_logs, unreadable
 from trace2skill.logs.header import Header
-from trace2skill.logs.outcome import SuccessRule
+from trace2skill.logs.outcome import Scores, SuccessRule
 from trace2skill.skill.seen import Exposure, join_exposures
 
 TARGET_CHARACTERS = 200
@@ -216,17 +216,32 @@ def _choose_rule(
 def _score_or_exclusion(run: Run, rule: SuccessRule) -> float | str:
     """The score, or the reason why the run is left out."""
     summary = run.summary
-    if summary.error:
+    where = f"{run.header.file}: sample {summary.id}"
+    outcome = score_or_exclusion(bool(summary.error), summary.limit, summary.scores or {}, rule, where)
+    return "invalidated" if not isinstance(outcome, str) and is_invalidated(run) else outcome
+
+
+def score_or_exclusion(broke: bool, limit: str | None, scores: Scores, rule: SuccessRule, where: str) -> float | str:
+    """The score of a run, or the reason why it is neither a success nor a failure of the agent.
+
+    Args:
+        broke: Whether it ended in an error.
+        limit: Kind of the limit that ended it, if one did.
+        scores: Its scores.
+        rule: What success is.
+        where: Names it in messages.
+
+    Raises:
+        LogError: A score has no number, or success cannot be told by the scores.
+    """
+    if broke:
         return "error"
-    if summary.limit in RESOURCE_LIMITS:
-        return f"{summary.limit} limit"
-    scores = summary.scores or {}
+    if limit in RESOURCE_LIMITS:
+        return f"{limit} limit"
     if not rule.expression and rule.scorer in scores and isinstance(scores[rule.scorer].value, dict | list):
         return "score is not a single value: say with --success which of its values counts"
-    value = rule.value(scores, f"{run.header.file}: sample {summary.id}")
-    if value is None:
-        return "no score"
-    return "invalidated" if is_invalidated(run) else value
+    value = rule.value(scores, where)
+    return "no score" if value is None else value
 
 
 def _names(paths: Sequence[Path]) -> str:

@@ -100,6 +100,9 @@ class Card(BaseModel):
     """The models whose runs these are."""
     judge: str
     """Who told successes from failures: `scorer`, or `model`."""
+    stream: bool = False
+    """Whether it was made online: the tasks were played one after another, each with what was kept of those before it.
+    False in cards of before it was said."""
     logs: tuple[tuple[str, str], ...]
     """Name and SHA-256 of each log."""
     task: str

@@ -5,7 +5,9 @@ from the user, as `--embedder` or in the environment.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +46,8 @@ SAME = 0.99
 """Cosine from which two vectors of one text count as made by the same model; servers differ in the last digits."""
 
 Scores = NDArray[np.float32]
+
+_found_at: ContextVar[str] = ContextVar("_found_at", default="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +269,16 @@ class Local(_Vectors):
             return self._model.encode(list(texts), show_progress_bar=False, convert_to_numpy=True)
 
 
+@contextmanager
+def embedder_at(embedder: str) -> Iterator[None]:
+    """Say where the embedder of the banks that are opened inside is found, instead of the environment."""
+    token = _found_at.set(embedder)
+    try:
+        yield
+    finally:
+        _found_at.reset(token)
+
+
 def embedder_for(bank: Bank) -> Embedder:
     """The embedder of a bank, from where the user says that it is found.
 
@@ -275,7 +289,7 @@ def embedder_for(bank: Bank) -> Embedder:
     wanted = bank.card.embedder
     if wanted == "bm25":
         return Words()
-    said = os.environ.get(EMBEDDER_VARIABLE, "")
+    said = _found_at.get() or os.environ.get(EMBEDDER_VARIABLE, "")
     where = f"{wanted}@URL" if wanted.startswith("openai:") else "st:FOLDER"
     if not said:
         raise BankError(
