@@ -1,6 +1,6 @@
 """Which share of the prompts in Inspect logs a prefix cache can hit, stage by stage, and what the server says it hit.
 
-    python benchmarks/prefix.py runs/quickstart/evolve-split runs/quickstart/evolution/logs
+    python benchmarks/prefix.py runs/quickstart/rollout-* runs/quickstart/evolve-*/run/logs
     python benchmarks/prefix.py LOGS --server http://127.0.0.1:8000
 
 The calls of a log are taken in the order of their beginnings, and a cache without a limit keeps whole blocks of vLLM's

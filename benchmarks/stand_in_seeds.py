@@ -11,7 +11,8 @@ all seeds: the smallest mean of squared distances, each in standard deviations; 
 The engine, agent, analysts, scorer and scripts are the real ones. Only the sandbox is another, to save time: a plain
 folder, in which Python starts at once, and in which a command that has run before on the same files is not run again,
 but leaves behind what it left then.
-That the outcomes are those of `make quickstart` can be seen by running it: `SEED=7 make quickstart RUNS=runs/seed-7`.
+That the outcomes are those of `make quickstart` can be seen by running it; another seed is `args: {seed: 7}` of the
+model in `results/quickstart/study.yaml`.
 """
 
 import argparse

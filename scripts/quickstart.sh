@@ -1,39 +1,29 @@
 #!/usr/bin/env bash
-# The whole loop on the built-in spreadsheet tasks with the stand-in model: run, evolve, run again, compare.
-# Stages that are already finished are reused. SEED gives the stand-in another seed, MODEL=vllm/sim-small with VLLM_BASE_URL takes the one
-# that python -m trace2skill.simulation.server serves; use another RUNS with either.
+# The whole loop on the built-in spreadsheet tasks with the stand-in model, as a study: run, evolve, run again, compare, report.
+# Cells that are already finished are reused. SCALE=served with VLLM_BASE_URL takes the stand-in that python -m trace2skill.simulation.server
+# serves; use another RUNS with it.
 set -euo pipefail
 runs=${RUNS:-runs/quickstart}
-model=${MODEL:-sim/small}
-if [ -t 1 ]; then display=rich; else display=plain; fi
+study=(results/quickstart/study.yaml ${SCALE:+--scale "$SCALE"} --runs "$runs")
 
 step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+cell() { printf '%s\n' "$runs"/$1-????????; }
 
-rollout() { # name, split, further arguments
-    local name=$1 split=$2
-    shift 2
-    inspect eval-set evals/spreadsheet.py --model $model -T dataset=sample -T split="$split" ${SEED:+-M "seed=$SEED"} "$@" \
-        --tags SIMULATED --no-log-realtime --log-dir "$runs/$name" --display "$display"
-}
+step "1/3  SIMULATED: the stand-in solves the evolve split, a skill is evolved from its logs, and it solves the test split with and without"
+trace2skill study run "${study[@]}"
 
-step "1/4  SIMULATED: $model solves the evolve split with skills/xlsx-basic"
-rollout evolve-split evolve -T skill=skills/xlsx-basic
+step "2/3  Did it help?"
+trace2skill compare "no-skill=$(cell 'evaluate-*-no-skill')" --vs "xlsx-basic=$(cell 'evaluate-*-xlsx-basic')" --vs "evolved=$(cell 'evaluate-*-combined-42')"
 
-step "2/4  SIMULATED: analysts read the logs, their edits are merged into one skill"
-trace2skill evolve "$runs/evolve-split" --skill skills/xlsx-basic --analysts combined --output "$runs/evolution" --display "$display"
+step "3/3  The same as a report"
+trace2skill study report "${study[@]}" --output "$runs/report"
 
-step "3/4  SIMULATED: $model solves the test split without a skill, with the initial and with the evolved skill"
-rollout no-skill test
-rollout xlsx-basic test -T skill=skills/xlsx-basic
-rollout evolved test -T skill="$runs/evolution"
-
-step "4/4  Did it help?"
-trace2skill compare "$runs/no-skill" --vs "$runs/xlsx-basic" --vs "$runs/evolved"
-
+evolved=$(cell 'evolve-*')/run
 step "Look closer"
 cat <<END
+report   $runs/report/report.html
 logs     .venv/bin/inspect view --log-dir $runs
-ledger   $runs/evolution/ledger.jsonl    the fate of every proposed edit
-diff     .venv/bin/trace2skill skill diff skills/xlsx-basic $runs/evolution
-blame    .venv/bin/trace2skill skill blame $runs/evolution
+ledger   $evolved/ledger.jsonl    the fate of every proposed edit
+diff     .venv/bin/trace2skill skill diff skills/xlsx-basic $evolved
+blame    .venv/bin/trace2skill skill blame $evolved
 END

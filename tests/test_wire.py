@@ -169,7 +169,7 @@ def test_samples_that_a_server_failed_are_never_quarantined(logs: Path, whole: P
 
 def test_quickstart_prints_the_same_table(address: str, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {"MODEL": "vllm/sim-small", "VLLM_BASE_URL": address, "RUNS": str(tmp_path), "COLUMNS": "100"}
+    environment = {"SCALE": "served", "VLLM_BASE_URL": address, "RUNS": str(tmp_path), "COLUMNS": "100"}
     done = subprocess.run(
         ["bash", "scripts/quickstart.sh"],
         cwd=ROOT, env={**os.environ, "PATH": path, **environment}, check=False, capture_output=True, text=True,

@@ -43,7 +43,7 @@ def played(folder: Path, *prefix: str) -> dict[str, bytes]:
     assert ran.returncode == 0, ran.stderr[-2000:]
     checked = check(ran.stdout, folder)
     assert checked.returncode == 0, checked.stderr
-    [skill] = (folder / "runs" / "quickstart" / "evolution").glob("*/SKILL.md")
+    [skill] = (folder / "runs" / "quickstart").glob("evolve-*/run/*/SKILL.md")
     return {path.name: path.read_bytes() for path in skill.parent.rglob("*") if path.is_file()}
 
 

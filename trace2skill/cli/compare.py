@@ -1,5 +1,6 @@
 """`trace2skill compare`: arms in, a table out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,13 @@ from trace2skill.files import write_atomic
 
 
 @click.command("compare")
-@click.argument("control", type=click.Path(path_type=Path), help="Logs to compare with: a file or folder.")
+@click.argument("control", help="Logs to compare with: a file or folder, or NAME=PATH.")
 @click.option(
     "--vs",
     "treatments",
     multiple=True,
     required=True,
-    type=click.Path(path_type=Path),
-    help="Logs to compare, each sample with the control's.",
+    help="Logs to compare, each sample with the control's; likewise.",
 )
 @click.option("--scorer", help="Scorer to compare by, where the logs have several.")
 @click.option("--key", help="Which of the scorer's values to compare, where it gives several.")
@@ -51,17 +51,15 @@ from trace2skill.files import write_atomic
     help="Also write the comparison as JSON; with '-' to standard output, in place of the table.",
 )
 def compare_command(
-    control: Path,
-    treatments: tuple[Path, ...],
+    control: str,
+    treatments: tuple[str, ...],
     json_file: Path | None,
     methods: bool,
     aa: tuple[Path, ...],
     **options: Any,
 ) -> None:
     """Compare the logs of two or more conditions, sample by sample."""
-    arms: dict[str, Logs] = {control.name: control, **{path.name: path for path in treatments}}
-    if len(arms) <= len(treatments):
-        arms = {str(control): control, **{str(path): path for path in treatments}}
+    arms = _named([control, *treatments])
     result = compare_table(arms, next(iter(arms)), aa=aa or None, **options)
     if methods:
         result = with_methods(result)
@@ -72,6 +70,28 @@ def compare_command(
     if json_file:
         write_atomic(json_file, json)
     click.echo(render(result, terminal_width()))
+
+
+def _named(given: Sequence[str]) -> dict[str, Logs]:
+    """The arms by name: the one given with `=`, else that of the path, or all of it where names would be equal."""
+    named = [_name_and_path(each) for each in given]
+    if len({name for name, _ in named}) < len(named):
+        named = [
+            (given if path == Path(given) else name, path) for given, (name, path) in zip(given, named, strict=True)
+        ]
+    arms: dict[str, Logs] = {}
+    for name, path in named:
+        if name in arms:
+            raise click.UsageError(f"Two arms are called '{name}'. Give one another name: NAME=PATH.")
+        arms[name] = path
+    return arms
+
+
+def _name_and_path(given: str) -> tuple[str, Path]:
+    name, sign, path = given.partition("=")
+    if sign and name and path and not Path(given).exists():
+        return name, Path(path)
+    return Path(given).name, Path(given)
 
 
 COMMAND = compare_command
