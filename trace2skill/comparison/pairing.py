@@ -132,9 +132,9 @@ class _Table:
                 f"No sample has a score in both arms: '{control.name}' has {_scored(found.control)} scored samples, "
                 f"'{treatment.name}' has {_scored(found.treatment)}. Evaluate both on the same split."
             )
-        seen = seen_by((control, treatment), found.samples, lenient=self.options.allow_in_sample)
+        seen = seen_by((control, treatment), tuple(found.control), lenient=self.options.allow_in_sample)
         if not self.options.allow_in_sample:
-            refuse_in_sample(seen, len(found.samples))
+            refuse_in_sample(seen, len(found.control))
         logs = [log for arm in (control, treatment) for log in arm.logs]
         headers = [header for log in logs for header in log.headers]
         result, worst_case = found.test(), as_failures(found)

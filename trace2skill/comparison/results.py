@@ -231,7 +231,7 @@ class Comparison(_Record):
     """What the difference is about: two conditions, one evolved skill, or the method that made several."""
 
     margins: Margins | None = None
-    """Non-inferiority and equivalence at the declared margin; None without one."""
+    """Non-inferiority and equivalence at the declared margin, missing runs counted as failures; None without one."""
 
     noise: Noise | None = None
     """What repeated runs of the control differ by; None if there are none."""
