@@ -10,6 +10,7 @@ their shares are, where Satterthwaite's degrees of freedom reject up to 8 of 100
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from scipy import optimize, stats
@@ -40,7 +41,7 @@ class TwoLevel:
 
     def reach(self, alpha: float) -> float:
         """How far the limits of the interval of a level lie from the difference."""
-        return math.sqrt(sum(part * float(stats.t.isf(alpha / 2, free)) ** 2 for part, free in self.parts))
+        return math.sqrt(sum(part * _quantile(alpha, free) ** 2 for part, free in self.parts))
 
     def p_value(self, mean: float = 0.0) -> float:
         """Two-sided p-value of the mean difference being `mean`: the level at which the interval ends there."""
@@ -76,6 +77,12 @@ class TwoLevel:
         if tasks <= 0 or lacking(1e9) > 0:
             return math.inf
         return float(np.ceil(optimize.brentq(lacking, 1.0, 1e9, xtol=0.01))) if lacking(1.0) > 0 else 1.0
+
+
+@lru_cache(maxsize=4096)
+def _quantile(alpha: float, freedom: float) -> float:
+    """Two-sided quantile of the t distribution."""
+    return float(stats.t.isf(alpha / 2, freedom))
 
 
 def two_level(control: Array, treatment: Array, *, clusters: Clusters = None) -> TwoLevel:

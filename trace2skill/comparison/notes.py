@@ -25,7 +25,7 @@ def notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
 
 
 def _comparison_notes(comparison: Comparison) -> Iterator[str]:
-    result, name = comparison.result, comparison.treatment.name
+    result, name, samples = comparison.result, comparison.treatment.name, comparison.treatment.samples
     yield (
         f"{name}: tested on {result.n} sample{'s' * (result.n > 1)} scored in both arms{_units(comparison)}; "
         f"{result.test} test, {result.interval} interval."
@@ -33,7 +33,7 @@ def _comparison_notes(comparison: Comparison) -> Iterator[str]:
     yield from _missing(comparison)
     for seen in comparison.seen:
         related = f", and {len(seen.related)} more by {seen.group}" if seen.related else ""
-        yield f"{name}: IN-SAMPLE: {seen.artefact} has seen {len(seen.samples)} of the {result.n} samples{related}."
+        yield f"{name}: IN-SAMPLE: {seen.artefact} has seen {len(seen.samples)} of the {samples} samples{related}."
     if found := comparison.margins:
         yield (
             f"{name}: {'' if found.noninferior else 'not '}non-inferior by {number(found.margin)} "

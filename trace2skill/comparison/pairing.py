@@ -132,9 +132,9 @@ class _Table:
                 f"No sample has a score in both arms: '{control.name}' has {_scored(found.control)} scored samples, "
                 f"'{treatment.name}' has {_scored(found.treatment)}. Evaluate both on the same split."
             )
-        seen = seen_by((control, treatment), found.samples, lenient=self.options.allow_in_sample)
+        seen = seen_by((control, treatment), tuple(found.control), lenient=self.options.allow_in_sample)
         if not self.options.allow_in_sample:
-            refuse_in_sample(seen, len(found.samples))
+            refuse_in_sample(seen, len(found.control))
         logs = [log for arm in (control, treatment) for log in arm.logs]
         headers = [header for log in logs for header in log.headers]
         result, worst_case = found.test(), as_failures(found)
@@ -167,7 +167,7 @@ class _Table:
             margins=self._margins(found),
             noise=self._noise(found),
             anytime=anytime([y - x for x, y in zip(a, b, strict=True)], clusters=found.labels)
-            if self.options.anytime and inside
+            if self.options.anytime and inside and not found.levels
             else None,
             worst=worst,
             best=best,
@@ -222,13 +222,21 @@ def _corrected(comparisons: Sequence[Comparison], table: _Table) -> tuple[Compar
     failed = holm([(comparison.as_failures or comparison.result).p_value for comparison in comparisons])
     corrected = []
     for comparison, p, p_failed in zip(comparisons, plain.tolist(), failed.tolist(), strict=True):
-        name, result = comparison.treatment.name, comparison.result
-        wide = result if count == 1 else table.contrast(name).test(confidence=1 - LEVEL / count)
+        result, failures = comparison.result, comparison.as_failures
+        wide = result
+        if count > 1:
+            found = table.contrast(comparison.treatment.name)
+            worst_case = as_failures(found)
+            wide = found.test(confidence=1 - LEVEL / count)
+            failures = (
+                wide if worst_case is found else worst_case.test(confidence=1 - LEVEL / count) if worst_case else None
+            )
         corrected.append(
             comparison.model_copy(
                 update={
                     "p_adjusted": p,
                     "p_adjusted_as_failures": p_failed,
+                    "as_failures": failures,
                     "simultaneous": _shown(wide, p, result.difference),
                 }
             )

@@ -201,7 +201,8 @@ class Comparison(_Record):
 
     as_failures: PairedResult | None = None
     """The same with every missing run counted as a failure, a score of 0; equal to `result` where none is missing, None
-    where scores lie outside 0..1, so that 0 is no failure."""
+    where scores lie outside 0..1, so that 0 is no failure. In a table its interval holds together with the others', as
+    its confidence says."""
 
     tipping_point: float = math.nan
     """The mean score of the treatment's missing runs, those of the control having its complement, from which the
@@ -231,13 +232,13 @@ class Comparison(_Record):
     """What the difference is about: two conditions, one evolved skill, or the method that made several."""
 
     margins: Margins | None = None
-    """Non-inferiority and equivalence at the declared margin; None without one."""
+    """Non-inferiority and equivalence at the declared margin, missing runs counted as failures; None without one."""
 
     noise: Noise | None = None
     """What repeated runs of the control differ by; None if there are none."""
 
     anytime: Anytime | None = None
-    """The same comparison for one who looks several times; None unless asked for."""
+    """The same comparison for one who looks several times; None unless asked for, and for several skills."""
 
     worst: float
     """Difference if every missing run of the treatment scored 0 and of the control 1; NaN outside 0..1."""

@@ -23,7 +23,7 @@ def verdict(comparison: Comparison) -> str:
     p_value = comparison.p_adjusted_as_failures if strict else comparison.p_adjusted
     low, high = (failed.low, failed.high) if strict else comparison.simultaneous
     figures = f"{number(result.difference, '+')} {span(low, high, '+')}, p {p(p_value)}"
-    if failed is not left_out and strict:
+    if strict and (comparison.control.missing or comparison.treatment.missing):
         figures += ", missing runs counted as failures"
     if "worse" in outcome:
         said = f"{treatment} is worse than {control}: {figures}"
