@@ -39,6 +39,7 @@ _LATE = ("acp", "IPython", "anyio._backends._asyncio", "openai.lib.streaming.cha
 _CODE = 128 + signal.SIGINT
 _PR_SET_PDEATHSIG = 1
 _TRIES = 20
+_FAREWELL = 10.0
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -155,8 +156,11 @@ def main(text: str, place: str) -> None:
         note_failure(job, f"{type(error).__name__}: {error}. The traceback is in {Path(job.folder) / OUTPUT}.")
     sys.stdout.flush()
     sys.stderr.flush()
-    # Threads of libraries must not keep a cell that is done.
-    os._exit(code)
+    # Libraries may clear away what they hold, but their threads must not keep a cell that is done.
+    watchdog = threading.Timer(_FAREWELL, os._exit, (code,))
+    watchdog.daemon = True
+    watchdog.start()
+    sys.exit(code)
 
 
 def _end_with_parent() -> None:

@@ -95,6 +95,7 @@ def test_the_quickstart_as_a_study_gives_what_the_script_gives(tmp_path: Path) -
     assert right["combined"] == 13
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_all_cells_and_says_how_to_go_on(tmp_path: Path) -> None:
     file, runs = write(tmp_path), tmp_path / "runs"
     process = subprocess.Popen(
