@@ -33,6 +33,25 @@ def seen_by(arms: Iterable[LoadedArm], samples: Sequence[str], *, lenient: bool)
     return tuple(found[name] for name in sorted(found))
 
 
+def unrecorded_in(arms: Iterable[LoadedArm]) -> tuple[str, ...]:
+    """Skills that were tested on a split which skills are made from, and of which no record says what they have seen.
+
+    A copy of an evolved skill without the run's `seen.json` is one; so is a skill written by hand, or one that is gone.
+    """
+    headers = [header for arm in arms for log in arm.logs for header in log.headers]
+    found = {
+        str(skill)
+        for header in headers
+        if (skill := header.arguments.get("skill")) and header.arguments.get("split") in _MADE_FROM
+        if not any(True for artefact, _ in _exposures(header, lenient=True) if artefact == str(skill))
+    }
+    return tuple(sorted(found))
+
+
+_MADE_FROM = ("evolve", "all")
+"""Splits whose samples skills are made from."""
+
+
 def refuse_in_sample(seen: Sequence[Seen], count: int) -> None:
     """Refuse a comparison on samples that an arm has seen.
 

@@ -34,6 +34,11 @@ def _comparison_notes(comparison: Comparison) -> Iterator[str]:
     for seen in comparison.seen:
         related = f", and {len(seen.related)} more by {seen.group}" if seen.related else ""
         yield f"{name}: IN-SAMPLE: {seen.artefact} has seen {len(seen.samples)} of the {samples} samples{related}."
+    if comparison.unrecorded:
+        yield (
+            f"{name}: skills are made from split {comparison.split}, and no record says what "
+            f"{some(comparison.unrecorded)} has seen. If it was made from these samples, this is no test of it."
+        )
     if found := comparison.margins:
         yield (
             f"{name}: {'' if found.noninferior else 'not '}non-inferior by {number(found.margin)} "

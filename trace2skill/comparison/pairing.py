@@ -27,7 +27,7 @@ from trace2skill.comparison.contrast import (
     regressions,
     tipping_point,
 )
-from trace2skill.comparison.exposure import refuse_in_sample, seen_by
+from trace2skill.comparison.exposure import refuse_in_sample, seen_by, unrecorded_in
 from trace2skill.comparison.hygiene import check_aa, check_arms, check_same_samples
 from trace2skill.comparison.margin import Margins, margins
 from trace2skill.comparison.means import TINY
@@ -153,6 +153,7 @@ class _Table:
             split=" and ".join(arguments(headers, "split")),
             in_sample=bool(seen),
             seen=seen,
+            unrecorded=unrecorded_in((control, treatment)),
             seed=self.options.seed,
             control=summarise(control, found.control, found.samples, self.clusters),
             treatment=summarise(treatment, found.treatment, found.samples, self.clusters),

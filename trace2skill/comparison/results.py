@@ -184,6 +184,9 @@ class Comparison(_Record):
     seen: tuple[Seen, ...] = ()
     """What has been seen of the tested samples, for each skill and memory that has seen any."""
 
+    unrecorded: tuple[str, ...] = ()
+    """Skills tested on a split that skills are made from, of which no record says what they have seen."""
+
     seed: int
     """Seed of the statistics."""
 

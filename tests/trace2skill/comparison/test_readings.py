@@ -67,6 +67,17 @@ class TestInSample:
         assert "split evolve" in shown
         assert verdict(found).startswith("IN-SAMPLE, no test: ")
 
+    def test_a_copy_without_its_record_is_not_taken_for_unseen(self, tmp_path: Path) -> None:
+        a, b = scores(6, 0, 2, 2)
+        copy = tmp_path / "copied" / "adding"
+        copy.mkdir(parents=True)
+        control = run(tmp_path / "a", a, edit=made(split="evolve", skill=None))
+        treatment = run(tmp_path / "b", b, edit=made(split="evolve", skill=str(copy)))
+        found = compare(control, treatment)
+        assert found.unrecorded == (str(copy),)
+        assert "no record says what" in render(found)
+        assert not compare(control, run(tmp_path / "c", b, edit=made(split="test", skill=str(copy)))).unrecorded
+
     def test_a_question_on_a_page_that_was_seen_is_seen(self, tmp_path: Path) -> None:
         outcomes = {"a1": 1, "a2": 0, "b1": 1, "b2": 1}
         skill = exposed(tmp_path / "evolution", ["a9"], table=("a",))
