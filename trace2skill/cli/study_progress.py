@@ -25,7 +25,9 @@ def progress(study: Study) -> Iterator[Watcher]:
         with _Live(study) as live:
             yield live.watch
     else:
-        yield _Lines(len(study.cells)).watch
+        lines = _Lines(len(study.cells))
+        yield lines.watch
+        lines.say_reused()
 
 
 class _Counted:
@@ -53,12 +55,15 @@ class _Lines(_Counted):
 
     reused = 0
 
+    def say_reused(self) -> None:
+        if self.reused:
+            click.echo(f"[{self.ended}/{self.total}] {self.reused} cells are finished already")
+        self.reused = 0
+
     def watch(self, cell: Cell, state: State) -> None:
         took = self.count(cell, state)
         if state.state == "running":
-            if self.reused:
-                click.echo(f"[{self.ended}/{self.total}] {self.reused} cells are finished already")
-                self.reused = 0
+            self.say_reused()
             return
         if state.state == "finished" and took is None:
             self.reused += 1
