@@ -14,6 +14,7 @@ At zero every interval decides as the test does, so that no table shows a p-valu
 could have been detected is told by the exact power of the test that was used.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -214,13 +215,7 @@ def holm(p_values: ArrayLike) -> Array:
     Returns:
         Adjusted p-values in the same order, each at least the raw one and at most 1.
     """
-    p = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(p.shape, np.nan)
-    defined = np.flatnonzero(~np.isnan(p))
-    order = defined[np.argsort(p[defined], kind="stable")]
-    steps = p[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted
+    return _adjusted(p_values, lambda p: np.maximum.accumulate(p * np.arange(len(p), 0, -1)))
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> Array:
@@ -234,12 +229,16 @@ def benjamini_hochberg(p_values: ArrayLike) -> Array:
     Returns:
         Adjusted p-values in the same order, each at least the raw one and at most 1.
     """
+    return _adjusted(p_values, lambda p: np.minimum.accumulate((p * len(p) / np.arange(1, len(p) + 1))[::-1])[::-1])
+
+
+def _adjusted(p_values: ArrayLike, rule: Callable[[Array], Array]) -> Array:
+    """P-values after a rule for ascending ones, each in its place; at most 1, and NaN where it was."""
     p = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)
     defined = np.flatnonzero(~np.isnan(p))
     order = defined[np.argsort(p[defined], kind="stable")]
-    steps = p[order] * len(order) / np.arange(1, len(order) + 1)
-    adjusted[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
+    adjusted[order] = np.minimum(rule(p[order]), 1.0)
     return adjusted
 
 
