@@ -67,6 +67,7 @@ def test_the_oracle_passes_exactly_the_tasks_whose_golden_file_passes(verified: 
     assert len(found) == 400
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_unchanged_input_passes_exactly_the_recorded_tasks(verified: Path, tmp_path: Path) -> None:
     found = run(str(verified), unchanged(), tmp_path)

@@ -47,7 +47,11 @@ def test_a_wrong_path(evolve: Evolve) -> None:
 
 def test_a_wrong_flag_and_a_wrong_command(evolve: Evolve) -> None:
     told(evolve("--treshold", 1), "--threshold", code=2)
-    told(CliRunner().invoke(main, ["evolv"]), "The commands are compare, data, doctor, evolve, serve, skill.", code=2)
+    told(
+        CliRunner().invoke(main, ["evolv"]),
+        "The commands are compare, data, doctor, evolve, serve, skill, study.",
+        code=2,
+    )
 
 
 def test_a_wrong_scorer(evolve: Evolve) -> None:
@@ -102,7 +106,9 @@ def test_a_blank_in_a_path(evolve: Evolve, adding_logs: Path, tmp_path: Path) ->
     assert f"inspect view --log-dir '{tmp_path / 'my run' / 'logs'}'" in result.stdout
 
 
-@pytest.mark.parametrize("columns", [60, 80, 130])
+@pytest.mark.parametrize(
+    "columns", [pytest.param(60, marks=pytest.mark.slow), 80, pytest.param(130, marks=pytest.mark.slow)]
+)
 def test_a_narrow_terminal(adding_logs: Path, tmp_path: Path, columns: int) -> None:
     name = "better-than-it-was-before"
     shutil.copytree(run_adding(tmp_path / "logs", failing="one"), tmp_path / name)
@@ -127,7 +133,9 @@ def math_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_run(math_logs: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     (tmp_path / "tmp").mkdir()
     run = tmp_path / "run"

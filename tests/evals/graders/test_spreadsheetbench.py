@@ -449,6 +449,7 @@ def candidate_of(row: dict[str, str], folder: Path) -> Path:
             raise AssertionError(f"unknown candidate {other!r}")
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_every_recorded_verdict_of_the_official_scorers(verified_tasks: Path) -> None:
     tasks = json.loads((verified_tasks / "dataset.json").read_text(encoding="utf-8"))
