@@ -234,7 +234,7 @@ class TestClusters:
 
 
 class TestCalibration:
-    """Small studies; `benchmarks/statistics.py` has ten thousand of each kind."""
+    """Small studies; `benchmarks/calibration.py` has ten thousand of each kind."""
 
     @pytest.mark.parametrize(("n", "least"), [(40, 0.03), (200, 0.04)])
     def test_binary_scores_reject_a_true_null_in_5_percent(self, n: int, least: float) -> None:

@@ -1,7 +1,7 @@
 """Do the tests keep what they promise? False positives, coverage and power in simulated studies, and the speed.
 
-    python benchmarks/statistics.py | tee benchmarks/statistics.txt
-    python benchmarks/statistics.py --studies 1000
+    python benchmarks/calibration.py | tee benchmarks/calibration.txt
+    python benchmarks/calibration.py --studies 1000
 
 Of each kind there are 10,000 studies, or as many as its line says, of n samples. Promised are: of 100 studies without
 an effect 4 to 6 are false positives, fewer where a test is exact; 93.5 to 96.5 of 100 intervals hold the truth, more
