@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trace2skill.errors import LogError
-from trace2skill.logs.files import LoadedLog, Run, failure_of, is_invalidated, load_logs, score_number
+from trace2skill.logs.files import LoadedLog, Run, failure_of, is_invalidated, load_logs, number_of
 
 Logs = str | Path | Sequence[str | Path]
 """An .eval file, a folder of them, or several of either."""
@@ -182,7 +182,7 @@ def _outcome(run: Run, measure: Measure) -> float | str:
         return "error"
     score = (summary.scores or {}).get(measure.scorer)
     where = f"{run.header.file}: sample {summary.id}"
-    value = score_number(score.value, where, measure.scorer, measure.key) if score is not None else None
+    value = number_of(score, where, measure.scorer, measure.key) if score is not None else None
     if value is None:
         return f"unscored after {summary.limit} limit" if summary.limit else "unscored"
     if is_invalidated(run):

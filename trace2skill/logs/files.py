@@ -17,7 +17,7 @@ from inspect_ai.log import (
     read_eval_log_sample,
     read_eval_log_sample_summaries,
 )
-from inspect_ai.scorer import Value, value_to_float
+from inspect_ai.scorer import Score, Value, value_to_float
 from pydantic import ValidationError
 
 from trace2skill.errors import LogError
@@ -157,6 +157,23 @@ def is_invalidated(run: Run) -> bool:
     check_log(file, sample=(summary.id, summary.epoch))
     sample = read_eval_log_sample(file, summary.id, summary.epoch, exclude_fields=set(_LARGE_FIELDS))
     return sample.invalidation is not None
+
+
+def number_of(score: Score, where: str, scorer: str, key: str | None = None) -> float | None:
+    """A score as a number: its value, or under a key one of its values or, where it has but one, of its metadata.
+
+    Args:
+        score: The score.
+        where: Names the sample in messages.
+        scorer: Name of the scorer.
+        key: Which number.
+
+    Raises:
+        LogError: There is no such number.
+    """
+    if key is not None and not isinstance(score.value, Mapping) and key in (score.metadata or {}):
+        return score_number((score.metadata or {})[key], where, scorer)
+    return score_number(score.value, where, scorer, key)
 
 
 def score_number(value: Value | None, where: str, scorer: str, key: str | None = None) -> float | None:

@@ -1,7 +1,7 @@
 """Scores of tasks with several test cases, each case a sample of its own: `soft` and `hard` of the paper.
 
 Soft is the share of a task's cases that passed, hard is 1 if all of them did. A task of which a case has no score has
-none itself, in that run; counted as a failure it is 0.
+none itself, in that run; counted as a failure it is 0. Where samples name no task, each is the one case of its own.
 """
 
 from collections import defaultdict
@@ -16,7 +16,7 @@ from trace2skill.comparison.contrast import Runs, as_failures, bounds, contrast,
 from trace2skill.comparison.results import Pair
 from trace2skill.comparison.statistics import mean_interval
 from trace2skill.errors import LogError
-from trace2skill.logs.files import LoadedLog, Run, score_number
+from trace2skill.logs.files import LoadedLog, Run, number_of
 
 METRICS = {"soft": fmean, "hard": lambda cases: float(min(cases) == 1.0)}
 """How the cases of a task are summarised."""
@@ -32,10 +32,8 @@ def over_tasks(comparison: Comparison, metric: str, control: Sequence[Path], tre
         treatment: Logs of the treatment.
 
     Raises:
-        LogError: The cases do not say which task they belong to, or no task has a score in both arms.
+        LogError: Cases do not say which task they belong to, or no task has a score in both arms.
     """
-    if comparison.cluster is None:
-        raise LogError(f"'{metric}' is a score of tasks, but the samples of {comparison.control.name} name none.")
     a, b = (_tasks(logs, metric, comparison) for logs in (control, treatment))
     names = sorted(a.keys() | b.keys())
     absent = SampleRuns(scores=(), missing={"absent": 1}, planned=False)
@@ -94,7 +92,10 @@ def _cases(log: LoadedLog, comparison: Comparison) -> Iterator[tuple[str, list[f
     """Each task of a log with the scores of its cases, None where one is missing."""
     groups: dict[tuple[str, int], list[Run]] = defaultdict(list)
     for run in log.runs:
-        groups[str(run.summary.metadata[str(comparison.cluster)]), run.summary.epoch].append(run)
+        if comparison.cluster is None and _count(run) > 1:
+            raise LogError(f"{log.file}: sample {run.summary.id} is a case of several, and names no task to score.")
+        task = run.summary.metadata[comparison.cluster] if comparison.cluster else run.summary.id
+        groups[str(task), run.summary.epoch].append(run)
     for (task, _), runs in sorted(groups.items()):
         cases = [_score(run, comparison) for run in runs]
         expected = max((_count(run) for run in runs), default=0)
@@ -111,7 +112,7 @@ def _score(run: Run, comparison: Comparison) -> float | None:
     score = (run.summary.scores or {}).get(comparison.scorer)
     if run.summary.error is not None or score is None:
         return None
-    return score_number(score.value, f"sample {run.summary.id}", comparison.scorer, comparison.key)
+    return number_of(score, f"sample {run.summary.id}", comparison.scorer, comparison.key)
 
 
 def _summary(arm: compared.Arm, runs: Runs, samples: Sequence[str]) -> compared.Arm:

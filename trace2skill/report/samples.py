@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from trace2skill.errors import LogError
-from trace2skill.logs.files import Run, load_logs, score_number
+from trace2skill.logs.files import Run, load_logs, number_of
 from trace2skill.report.results import Delta, Results
 from trace2skill.report.source import Arm
 from trace2skill.study.evaluations import Metric
@@ -164,7 +164,7 @@ def _score(run: Run, metric: Metric) -> str:
         return f"error: {run.summary.error}"
     score = (run.summary.scores or {}).get(metric.scorer)
     try:
-        value = score_number(score.value, "", metric.scorer, metric.key) if score else None
+        value = number_of(score, "", metric.scorer, metric.key) if score else None
     except LogError as error:
         return str(error)
     return "unscored" if value is None else f"{value:g}"

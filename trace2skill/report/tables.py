@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from trace2skill.report.paper import Cell, PaperTable, gap
 from trace2skill.report.results import Delta, Results
+from trace2skill.report.source import State
 from trace2skill.report.wording import STATES, interval, p_value, percent, points, tone_of
 from trace2skill.text import printable
 
@@ -183,8 +184,14 @@ def _cell_html(cell: Cell) -> Markup:
 def _no_number(cell: Cell) -> Markup:
     if cell.state is None:
         return Markup('<span class="none outside">{}</span>').format(NOT_IN_STUDY)
-    kind, why = cell.state.replace(" ", "-"), printable(cell.why)
-    return Markup('<span class="none {}" title="{}">{}</span>').format(kind, why, STATES[cell.state])
+    state = _without_number(cell.state)
+    kind, why = state.replace(" ", "-"), printable(cell.why)
+    return Markup('<span class="none {}" title="{}">{}</span>').format(kind, why, STATES[state])
+
+
+def _without_number(state: State) -> State:
+    """The state of a cell that has no number: what ran, and of which the logs give none, has failed."""
+    return "failed" if state == "measured" else state
 
 
 def _cell_text(cell: Cell) -> str:
@@ -197,7 +204,7 @@ def _cell_text(cell: Cell) -> str:
         text = f"{percent(cell.score.mean)} {interval(cell.score.low, cell.score.high, signed=False)}"
         text += f"; n {cell.score.scored}"
     else:
-        text = (NOT_IN_STUDY if cell.state is None else STATES[cell.state])[2:]
+        text = (NOT_IN_STUDY if cell.state is None else STATES[_without_number(cell.state)])[2:]
     if cell.published is not None:
         printed = points(cell.published) if cell.is_difference else percent(cell.published)
         text += f"; published {printed}"

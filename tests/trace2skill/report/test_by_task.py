@@ -89,8 +89,15 @@ def test_seeds_are_averaged_by_task_and_not_by_case(tmp_path: Path) -> None:
     assert found.treatment.mean == 0
 
 
-def test_cases_must_name_their_task(tmp_path: Path) -> None:
+def test_samples_that_name_no_task_are_tasks_of_one_case(tmp_path: Path) -> None:
+    a, b = log(tmp_path / "a", {"t1": "C", "t2": "I"}, None), log(tmp_path / "b", {"t1": "C", "t2": "C"}, None)
+    found = over_tasks(compare(a, b), "hard", [a], [b])
+
+    assert (found.result.n, found.result.difference) == (2, 0.5)
+
+
+def test_one_of_several_cases_must_name_its_task(tmp_path: Path) -> None:
     a, b = log(tmp_path / "a", CONTROL, None), log(tmp_path / "b", TREATMENT, None)
 
-    with pytest.raises(LogError, match="name none"):
+    with pytest.raises(LogError, match="names no task"):
         over_tasks(compare(a, b), "hard", [a], [b])
