@@ -81,6 +81,8 @@ def _named(given: Sequence[str]) -> dict[str, Logs]:
         ]
     arms: dict[str, Logs] = {}
     for name, path in named:
+        if name in arms and arms[name] == path:
+            raise click.UsageError(f"{path} is given twice: an arm does not differ from itself. Name other logs.")
         if name in arms:
             raise click.UsageError(f"Two arms are called '{name}'. Give one another name: NAME=PATH.")
         arms[name] = path

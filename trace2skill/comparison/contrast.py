@@ -147,6 +147,12 @@ def regressions(found: Contrast) -> tuple[str, ...]:
     return tuple(s for s in sorted(losses, key=lambda s: (-losses[s], s)) if losses[s] > 1e-12)
 
 
+def lost(found: Contrast) -> tuple[str, ...]:
+    """Samples that the control has points for, and of which all runs of the treatment are missing."""
+    gone = (s for s in sorted(found.control) if found.treatment[s].missing and not found.treatment[s].scores)
+    return tuple(s for s in gone if found.control[s].scores and found.control[s].score > 0)
+
+
 def _filled(runs: SampleRuns, score: float) -> SampleRuns:
     count = sum(runs.missing.values())
     return replace(

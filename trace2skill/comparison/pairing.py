@@ -24,6 +24,7 @@ from trace2skill.comparison.contrast import (
     as_failures,
     bounds,
     contrast,
+    lost,
     regressions,
     tipping_point,
 )
@@ -163,6 +164,7 @@ class _Table:
             tipping_point=tipping_point(found),
             n_needed=result.n_needed,
             regressions=regressions(found),
+            lost=lost(found),
             skills=len(skills),
             about="method" if found.levels else "skill" if new else "condition",
             margins=self._margins(found),
@@ -182,6 +184,11 @@ class _Table:
         if self.options.margin is None:
             return None
         worse = as_failures(found) or found
+        if self.options.margin >= 1 and all(0 <= score <= 1 for arm in worse.scores for score in arm):
+            raise LogError(
+                f"--margin {self.options.margin:g} is no less than the whole range of these scores, 0 to 1. Give it in "
+                "their unit: 0.05 for five points of percent."
+            )
         return margins(
             *worse.scores, self.options.margin, clusters=worse.labels, levels=worse.levels, seed=self.options.seed
         )

@@ -218,6 +218,9 @@ class Comparison(_Record):
     regressions: tuple[str, ...] = ()
     """Samples that the treatment scored lower than the control, the largest loss first."""
 
+    lost: tuple[str, ...] = ()
+    """Samples that the control has points for, and of which all runs of the treatment are missing."""
+
     simultaneous: tuple[float, float] = (math.nan, math.nan)
     """Interval of the difference that holds together with those of the other comparisons of its table at 95%; it
     excludes zero where the p-value after Holm's correction is at most .05. Of a single comparison, the plain one."""

@@ -73,13 +73,16 @@ def _title(comparisons: Sequence[Comparison]) -> str:
 
 def _regressions(comparisons: Sequence[Comparison]) -> str:
     """What got worse comes first: a mean that rises may hide it."""
-    found = [
-        f"{row.treatment.name} {len(row.regressions)} of {row.result.n} ({some(row.regressions)})"
-        if row.regressions
-        else f"{row.treatment.name} none"
-        for row in comparisons
-    ]
+    found = [f"{row.treatment.name} {_regressed(row)}" for row in comparisons]
     return f"Regressions: {'; '.join(found)}."
+
+
+def _regressed(row: Comparison) -> str:
+    lower = f"{len(row.regressions)} of {row.result.n} ({some(row.regressions)})" if row.regressions else "none"
+    lost = (
+        f", and {len(row.lost)} without a score that {row.control.name} solved ({some(row.lost)})" if row.lost else ""
+    )
+    return lower + lost
 
 
 def _table(comparisons: Sequence[Comparison], corrected: bool) -> Table:

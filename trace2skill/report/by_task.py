@@ -12,7 +12,7 @@ from statistics import fmean
 from trace2skill.comparison import Comparison
 from trace2skill.comparison import results as compared
 from trace2skill.comparison.arms import SampleRuns, load_arm
-from trace2skill.comparison.contrast import Runs, as_failures, bounds, contrast, regressions, tipping_point
+from trace2skill.comparison.contrast import Runs, as_failures, bounds, contrast, lost, regressions, tipping_point
 from trace2skill.comparison.results import Pair
 from trace2skill.comparison.statistics import mean_interval
 from trace2skill.errors import LogError
@@ -54,6 +54,7 @@ def over_tasks(comparison: Comparison, metric: str, control: Sequence[Path], tre
             "tipping_point": tipping_point(found),
             "n_needed": result.n_needed,
             "regressions": regressions(found),
+            "lost": lost(found),
             "margins": None,
             "worst": worst,
             "best": best,

@@ -103,6 +103,8 @@ class Report:
     transfers: tuple[Transfer, ...]
     logs: tuple[LogRow, ...]
     looks: int | None
+    changes: tuple[str, ...]
+    """What was changed of the declared comparisons after a test split was opened, and why."""
     view: str
     """Command that shows the logs."""
     bundled: bool
@@ -114,7 +116,14 @@ class Report:
 
 
 def gather(
-    study: Source, found: Results, runs: Sequence[ArmRuns], book: LogBook, *, bundled: bool, looks: int | None
+    study: Source,
+    found: Results,
+    runs: Sequence[ArmRuns],
+    book: LogBook,
+    *,
+    bundled: bool,
+    looks: int | None,
+    changes: Sequence[str] = (),
 ) -> Report:
     """Everything that the report of a study tells.
 
@@ -125,6 +134,7 @@ def gather(
         book: Its logs.
         bundled: Whether the viewer is bundled with the report.
         looks: How often the test split was looked at, if that is counted.
+        changes: What was changed of the declared comparisons since, and why.
     """
     used: dict[Path, list[str]] = defaultdict(list)
     for arm in found.arms.values():
@@ -140,6 +150,7 @@ def gather(
         transfers=tuple(_transfers(found)),
         logs=tuple(_logs(study, found, book)),
         looks=looks,
+        changes=tuple(changes),
         view=f"inspect view --log-dir {study.runs}",
         bundled=bundled,
     )

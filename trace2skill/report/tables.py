@@ -72,10 +72,10 @@ def paper_markdown(table: PaperTable, stamp: str) -> str:
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """A Markdown table, in which what others wrote is text."""
-    yield f"| {' | '.join(map(_markdown, columns))} |"
+    yield f"| {' | '.join(map(markdown_text, columns))} |"
     yield f"|{'---|' * len(columns)}"
     for row in rows:
-        yield f"| {' | '.join(map(_markdown, row))} |"
+        yield f"| {' | '.join(map(markdown_text, row))} |"
 
 
 def deltas_csv(found: Results) -> str:
@@ -223,6 +223,7 @@ def _average_text(measured: float, printed: float | None) -> str:
     return percent(measured) + ("" if printed is None else f"; published {percent(printed)}")
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Text of others as Markdown that shows it word by word."""
     safe = printable(text.replace("\n", " "))
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))

@@ -100,8 +100,10 @@ def headline(primary: Sequence[Delta]) -> Headline:
     of = f"{len(primary)} declared comparison{'s' * (len(primary) != 1)}"
     if not primary:
         return Headline("missing", "No comparison was declared.", "All differences below are exploratory.")
+    one = len(primary) == 1
     if missing == len(primary):
-        return Headline("missing", "Nothing is measured yet.", f"The {of} have no result.")
+        more = "The one declared comparison has no result." if one else f"The {of} have no result."
+        return Headline("missing", "Nothing is measured yet.", more)
     rest = [
         _some(named["harmed"], "It harmed in"),
         _some(named["undecided"], "The data do not decide in"),
@@ -113,8 +115,9 @@ def headline(primary: Sequence[Delta]) -> Headline:
         scope = "the one declared comparison" if len(primary) == 1 else scope
         return Headline("harmed" if harmed else "helped", f"It helped in {scope}.", more)
     if harmed:
-        return Headline("harmed", f"It helped in none of the {of}.", more)
-    return Headline("undecided", f"No difference is shown in any of the {of}.", more)
+        return Headline("harmed", "It harmed." if one else f"It helped in none of the {of}.", more)
+    scope = "the one declared comparison" if one else f"any of the {of}"
+    return Headline("undecided", f"No difference is shown in {scope}.", more)
 
 
 def _some(names: Sequence[str], what: str) -> str:

@@ -12,7 +12,7 @@ from trace2skill.report.page import Report, gather, render_page
 from trace2skill.report.results import Results, results
 from trace2skill.report.samples import VIEW, LogBook, arm_runs, samples_csv
 from trace2skill.report.source import Source
-from trace2skill.report.tables import deltas_csv, markdown_table, paper_latex, paper_markdown
+from trace2skill.report.tables import deltas_csv, markdown_table, markdown_text, paper_latex, paper_markdown
 from trace2skill.report.wording import Headline, headline, p_value, said
 from trace2skill.study import Study, record_look
 
@@ -47,14 +47,18 @@ def write_report(
 
     Returns:
         The files that were written.
+
+    Raises:
+        StudyError: The primary comparisons are not those that were frozen before a test split was opened.
     """
+    changes = _changes(study)
     looks = _look(study)
     folder = output or study.folder
     page = html or folder / PAGE
     found = results(study)
     book = LogBook(found.arms.values(), bundled=bundle)
     runs = arm_runs(found, book)
-    report = gather(study, found, runs, book, bundled=bundle, looks=looks)
+    report = gather(study, found, runs, book, bundled=bundle, looks=looks, changes=changes)
     texts = {
         folder / "results.csv": deltas_csv(found),
         folder / "samples.csv": samples_csv(runs, book),
@@ -74,6 +78,17 @@ def write_report(
     return Written(files=tuple(written), headline=headline(found.primary), results=found)
 
 
+def _changes(study: Source) -> tuple[str, ...]:
+    """What was changed of the declared comparisons since a test split was opened, and why."""
+    if not isinstance(study, Study) or (frozen := study.frozen()) is None:
+        return ()
+    study.check_frozen()
+    return tuple(
+        f"The declared comparisons were changed on {change.at}, after a test split was opened: {change.reason}"
+        for change in frozen.refrozen
+    )
+
+
 def _look(study: Source) -> int | None:
     """Count a look; how many there are, or None where none is counted."""
     if not isinstance(study, Study) or study.frozen() is None:
@@ -86,6 +101,8 @@ def _markdown(report: Report) -> str:
     head = headline(report.found.primary)
     parts = [f"# Study {report.name}", "", *([f"**{report.stamp}**", ""] if report.stamp else [])]
     parts += [f"**{head.text}** {head.more}".strip(), ""]
+    for change in report.changes:
+        parts += [f"**{markdown_text(change)}**", ""]
     rows = [
         [
             delta.title,

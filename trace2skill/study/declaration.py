@@ -196,8 +196,8 @@ class Primary(_Declared):
     """Model that made the skill, where one did."""
     mode: Mode | None = None
     """Where the evolution started."""
-    margin: float | None = Field(default=None, ge=0)
-    """Margin of equivalence or non-inferiority, in units of the metric's values (0 to 1)."""
+    margin: float | None = Field(default=None, gt=0, lt=1)
+    """Margin of equivalence or non-inferiority, in units of the metric's values: 0.05 for five points of percent."""
 
 
 class Declaration(_Declared):

@@ -45,10 +45,14 @@ def nearest(name: str, known: Sequence[str]) -> str:
 def faults(declaration: Declaration) -> Iterator[Fault]:
     """Everything that is wrong with a declaration whose form is right."""
     yield from _domains(declaration)
+    yield from _reserved(declaration)
     for number, arms in enumerate(declaration.arms):
         yield from _arms(declaration, arms, ("arms", number))
     for number, primary in enumerate(declaration.primary):
         yield from _primary(declaration, primary, ("primary", number))
+        if any(row.name == primary.name for row in declaration.primary[:number]):
+            text = f"two primary comparisons are called '{primary.name}'. Name them apart."
+            yield Fault(("primary", number, "name"), text)
     yield from _evolution(declaration)
     if len(set(declaration.seeds)) < len(declaration.seeds):
         yield Fault(("seeds",), "a seed is named twice. Name each once.")
@@ -142,6 +146,23 @@ def _primary(declaration: Declaration, primary: Primary, place: Place) -> Iterat
     conditions = {name for arms in declaration.arms for name in arms.conditions}
     for field in ("condition", "against"):
         yield from _known(getattr(primary, field), sorted(conditions), "condition", (*place, field))
+    if primary.condition == primary.against:
+        yield Fault((*place, "against"), f"'{primary.against}' would be compared with itself. Name another condition.")
+
+
+def _reserved(declaration: Declaration) -> Iterator[Fault]:
+    for name, benchmark in declaration.benchmarks.items():
+        for argument in sorted(_BY_STUDY.keys() & benchmark.args.keys()):
+            place = ("benchmarks", name, "args", argument)
+            yield Fault(place, f"'{argument}' is given by the study: {_BY_STUDY[argument]}. Leave it out here.")
+
+
+_BY_STUDY = {
+    "split": "name splits with `evolve` and `test` of the benchmark",
+    "skill": "name conditions of `arms`",
+    "memory": "name conditions of `arms`",
+    "match_tokens": "name the condition equal-tokens",
+}
 
 
 def _evolution(declaration: Declaration) -> Iterator[Fault]:

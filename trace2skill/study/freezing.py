@@ -40,7 +40,7 @@ class Frozen(BaseModel):
     schema_version: Literal[1] = 1
     """Version of this form."""
     at: str
-    """ISO time."""
+    """ISO time at which comparisons were frozen first, before a test split was opened."""
     digest: str
     """SHA-256 of the comparisons."""
     primary: tuple[Primary, ...]
@@ -112,17 +112,17 @@ def check_frozen(runs: Path, primary: Sequence[Primary], refreeze: str | None = 
     if not refreeze.strip():
         raise StudyError("--refreeze is empty. Say why the primary comparisons have to change.")
     change = Refrozen(at=_now(), reason=refreeze.strip(), before=frozen.primary)
-    _write(runs, primary, (*frozen.refrozen, change))
+    _write(runs, primary, (*frozen.refrozen, change), frozen.at)
 
 
 def freeze(runs: Path, primary: Sequence[Primary]) -> None:
     """Freeze the primary comparisons, unless they are."""
     if not (runs / FROZEN).exists():
-        _write(runs, primary, ())
+        _write(runs, primary, (), _now())
 
 
-def _write(runs: Path, primary: Sequence[Primary], changes: tuple[Refrozen, ...]) -> None:
-    frozen = Frozen(at=_now(), digest=_digest(primary), primary=tuple(primary), refrozen=changes)
+def _write(runs: Path, primary: Sequence[Primary], changes: tuple[Refrozen, ...], at: str) -> None:
+    frozen = Frozen(at=at, digest=_digest(primary), primary=tuple(primary), refrozen=changes)
     write_atomic(runs / FROZEN, frozen.model_dump_json(indent=2) + "\n")
 
 

@@ -42,7 +42,8 @@ def read_declaration(file: Path, scale: str | None = None) -> Declaration:
     try:
         text = read(file, MAX_YAML_BYTES).decode("utf-8")
         content = yaml_value(text, file)
-        lines = dict(_lines(yaml.compose(text, Loader=yaml.SafeLoader)))
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines = dict(_lines(tree))
     except (ForeignError, UnicodeDecodeError) as error:
         raise StudyError(f"{file}: {error}") from error
     except yaml.YAMLError as error:
@@ -51,6 +52,13 @@ def read_declaration(file: Path, scale: str | None = None) -> Declaration:
         raise StudyError(f"{file}{line}: this is no valid YAML: {getattr(error, 'problem', error)}.") from error
     if not isinstance(content, dict):
         raise StudyError(f"{file}: a study is a mapping with name, models, benchmarks, domains and arms.")
+    if twice := list(_twice(tree)):
+        raise StudyError(
+            "\n".join(
+                f"{file}, line {line}: '{name}' is there a second time; the first is on line {first}."
+                for name, first, line in twice
+            )
+        )
     if scale is not None:
         content = _scaled(content, scale, file)
     try:
@@ -95,6 +103,21 @@ def _lines(node: yaml.Node | None, path: Place = ()) -> Iterator[tuple[Place, in
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             yield from _lines(value, (*path, number))
+
+
+def _twice(node: yaml.Node | None) -> Iterator[tuple[str, int, int]]:
+    """Keys that a mapping has twice, of which YAML would silently take the last: name, first line, line."""
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str | int, int] = {}
+        for key, value in node.value:
+            name, line = _plain(key), key.start_mark.line + 1
+            if name in first:
+                yield str(name), first[name], line
+            first.setdefault(name, line)
+            yield from _twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for member in node.value:
+            yield from _twice(member)
 
 
 def _common(one: Place, other: Place) -> int:

@@ -52,6 +52,9 @@ def test_an_unknown_key_is_said_with_its_line_and_the_nearest_one(tmp_path: Path
         ({"evolution": {"merge_batch": 1}}, "greater than or equal to 2"),
         ({"evolution": {"seed": 1}}, "follows from conditions, models and seeds"),
         ({"models": {"small": {"model": "sim/small", "args": {"api_key": "x"}}}}, "environment variable"),
+        ({"primary": [{**CONTENT["primary"][0], "against": CONTENT["primary"][0]["condition"]}]}, "with itself"),
+        ({"primary": [{**CONTENT["primary"][0]}, {**CONTENT["primary"][0]}]}, "Name them apart"),
+        ({"primary": [{**CONTENT["primary"][0], "margin": 5}]}, "less than 1"),
     ],
 )
 def test_faults_say_what_to_write(changes: dict[str, Any], needed: str, tmp_path: Path) -> None:
@@ -97,3 +100,13 @@ def _missing(path: Path) -> str:
     with pytest.raises(StudyError) as caught:
         Study.load(path)
     return str(caught.value)
+
+
+def test_a_key_that_is_there_twice_is_no_choice_of_the_last(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    text = file.read_text()
+    file.write_text(text + "\nseeds: [1]\nseeds: [2]\n" if "seeds:" not in text else text + "\nseeds: [2]\n")
+
+    said = message(file)
+
+    assert "'seeds' is there a second time; the first is on line" in said[0]
