@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from trace2skill.errors import StudyError
 from trace2skill.files import read_model, write_atomic
 from trace2skill.foreign import ForeignError, read
-from trace2skill.study.declaration import Primary
+from trace2skill.study.declaration import Declaration, Primary
 
 FROZEN, LOOKS = "frozen.json", "looks.jsonl"
 
@@ -45,6 +45,8 @@ class Frozen(BaseModel):
     """SHA-256 of the comparisons."""
     primary: tuple[Primary, ...]
     """The comparisons."""
+    meaning: dict[str, str] = {}
+    """What the models and benchmarks that they name stood for: the digest of each, by what and name."""
     refrozen: tuple[Refrozen, ...] = ()
     """Changes since, oldest first."""
 
@@ -91,14 +93,14 @@ def read_frozen(runs: Path) -> Frozen | None:
     return frozen
 
 
-def check_frozen(runs: Path, primary: Sequence[Primary], refreeze: str | None = None) -> None:
+def check_frozen(runs: Path, declared: Declaration, refreeze: str | None = None) -> None:
     """Check that the primary comparisons are those that were frozen, or freeze others, with the reason.
 
     Raises:
         StudyError: They are others and no reason is given, or a reason is given and nothing is to be frozen anew.
     """
     frozen = read_frozen(runs)
-    if frozen is None or frozen.primary == tuple(primary):
+    if frozen is None or not (changed := _changed(frozen, declared)):
         if refreeze:
             why = "nothing is frozen yet" if frozen is None else "the primary comparisons are those that were frozen"
             raise StudyError(f"--refreeze: {why}. Leave it out.")
@@ -106,32 +108,57 @@ def check_frozen(runs: Path, primary: Sequence[Primary], refreeze: str | None = 
     if refreeze is None:
         raise StudyError(
             f"The primary comparisons are not those that were frozen on {frozen.at}, before a test split was opened "
-            f"({_changed(frozen.primary, primary)}). Restore them in study.yaml, or say why they have to change with "
-            '--refreeze "REASON": that is kept and shown with every result.'
+            f"({changed}). Restore them in study.yaml, or say why they have to change: `study run` with "
+            '--refreeze "REASON", which is kept and shown with every result.'
         )
     if not refreeze.strip():
         raise StudyError("--refreeze is empty. Say why the primary comparisons have to change.")
     change = Refrozen(at=_now(), reason=refreeze.strip(), before=frozen.primary)
-    _write(runs, primary, (*frozen.refrozen, change), frozen.at)
+    _write(runs, declared, (*frozen.refrozen, change), frozen.at)
 
 
-def freeze(runs: Path, primary: Sequence[Primary]) -> None:
+def freeze(runs: Path, declared: Declaration) -> None:
     """Freeze the primary comparisons, unless they are."""
     if not (runs / FROZEN).exists():
-        _write(runs, primary, (), _now())
+        _write(runs, declared, (), _now())
 
 
-def _write(runs: Path, primary: Sequence[Primary], changes: tuple[Refrozen, ...], at: str) -> None:
-    frozen = Frozen(at=at, digest=_digest(primary), primary=tuple(primary), refrozen=changes)
+def _write(runs: Path, declared: Declaration, changes: tuple[Refrozen, ...], at: str) -> None:
+    frozen = Frozen(
+        at=at,
+        digest=_digest(declared.primary),
+        primary=declared.primary,
+        meaning=_meaning(declared),
+        refrozen=changes,
+    )
     write_atomic(runs / FROZEN, frozen.model_dump_json(indent=2) + "\n")
 
 
-def _changed(before: Sequence[Primary], now: Sequence[Primary]) -> str:
-    old, new = {row.name: row for row in before}, {row.name: row for row in now}
+def _meaning(declared: Declaration) -> dict[str, str]:
+    """What the names in the primary comparisons stand for. Where a model is served is no part of it."""
+    found: dict[str, object] = {}
+    for row in declared.primary:
+        found[f"benchmark '{row.benchmark}'"] = declared.benchmarks[row.benchmark].model_dump(
+            mode="json", exclude={"evolve", "evolve_samples", "sizes"}
+        )
+        for name in filter(None, (row.user, row.author)):
+            found[f"model '{name}'"] = declared.models[name].model_dump(
+                mode="json", include={"model", "args", "profile"}
+            )
+    return {name: sha256(json.dumps(value, sort_keys=True).encode()).hexdigest() for name, value in found.items()}
+
+
+def _changed(frozen: Frozen, declared: Declaration) -> str:
+    """What is not as it was frozen; empty if all is."""
+    old, new = {row.name: row for row in frozen.primary}, {row.name: row for row in declared.primary}
     said = [f"'{name}' is gone" for name in old if name not in new]
     said += [f"'{name}' is new" for name in new if name not in old]
     said += [f"'{name}' is another" for name in new if name in old and old[name] != new[name]]
-    return ", ".join(said) or "their order is another"
+    if not said and frozen.primary != declared.primary:
+        said = ["their order is another"]
+    now = _meaning(declared)
+    said += [f"{name} stands for another" for name, digest in frozen.meaning.items() if now.get(name, digest) != digest]
+    return ", ".join(said)
 
 
 def read_looks(runs: Path) -> tuple[Look, ...]:

@@ -120,7 +120,7 @@ class Study:
         Raises:
             StudyError: They have changed and no reason is given, or there is a reason and nothing to freeze anew.
         """
-        check_frozen(self.runs, self.declaration.primary, refreeze)
+        check_frozen(self.runs, self.declaration, refreeze)
 
     def run(self, executor: Executor, watch: Watcher) -> dict[str, State]:
         """Run what is not finished.
@@ -161,7 +161,7 @@ class Study:
         """Before a test split is opened: freeze what was declared, and count the look."""
         if self._opened:
             return
-        freeze(self.runs, self.declaration.primary)
+        freeze(self.runs, self.declaration)
         standing = self.states()
         rows = [row for row in self.expansion.rows.values() if row.split == "test"]
         note_evaluations(

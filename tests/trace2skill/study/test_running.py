@@ -166,6 +166,24 @@ def test_primary_comparisons_are_frozen_before_the_test_split_is_opened(tmp_path
         changed.check_frozen("again")
 
 
+def test_what_the_names_of_primary_comparisons_stand_for_is_frozen_too(tmp_path: Path) -> None:
+    study = load(tmp_path)
+    study.run(Instant(lambda _: "no"), quiet)
+    before = study.frozen()
+    model = CONTENT["models"]["small"]
+
+    load(tmp_path, models={"small": {**model, "base_url": "http://127.0.0.1:1/v1"}}).check_frozen()
+    larger = load(tmp_path, models={"small": {**model, "model": "sim/large"}})
+    with pytest.raises(StudyError, match="model 'small' stands for another"):
+        larger.check_frozen()
+    larger.check_frozen("the small one is gone")
+
+    after = larger.frozen()
+    assert before is not None
+    assert after is not None
+    assert after.at == before.at
+
+
 def test_a_frozen_file_that_was_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     study = load(tmp_path)
     study.run(Instant(), quiet)
