@@ -225,6 +225,7 @@ def test_answers_are_right(problem: dict[str, Any]) -> None:
 # --- on the real data -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_oracle_and_doing_nothing_on_dapo(shared: Path, tmp_path: Path) -> None:
     log = run(tmp_path, oracle())
@@ -233,6 +234,7 @@ def test_oracle_and_doing_nothing_on_dapo(shared: Path, tmp_path: Path) -> None:
     assert scored(run(tmp_path, zero())) == pytest.approx(0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_oracle_and_doing_nothing_on_aime(shared: Path, tmp_path: Path) -> None:
     log = run(tmp_path, oracle(), dataset="aime-2026")

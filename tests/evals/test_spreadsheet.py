@@ -59,6 +59,7 @@ def recorded(candidate: str) -> set[str]:
     return {row["task_id"] for row in rows if row["spreadsheetbench"] == "1"}
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_oracle_passes_exactly_the_tasks_whose_golden_file_passes(verified: Path, tmp_path: Path) -> None:
     found = run(str(verified), oracle(str(verified)), tmp_path)

@@ -296,6 +296,7 @@ def shared(path: str) -> Path:
     return SHARED / path
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize(
     ("file", "count"), [("docvqa/val_with_images.json", 24), ("financial-docvqa/annotations.json", 172)]

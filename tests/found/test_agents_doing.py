@@ -177,6 +177,7 @@ def writes(content: bytes) -> Solver:
     return solve
 
 
+@pytest.mark.slow
 def test_an_output_that_takes_a_grader_to_its_limit_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     small = Workers(memory=900 * 1024**2)
     monkeypatch.setattr(spreadsheet_module, "COMPARISONS", small)

@@ -185,6 +185,7 @@ def test_calculated_workbooks_pass_as_they_were_recorded_to(verified: Path) -> N
     assert agreement(after.samples or []) == {("T+", "C"): 4, ("T-", "I"): 2}
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="needs LibreOffice")
 def test_real_runs_are_analysed_and_the_ledger_balances(verified: Path, tmp_path: Path) -> None:

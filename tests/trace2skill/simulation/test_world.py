@@ -104,6 +104,7 @@ def test_a_published_full_set_is_known_without_being_named(
     assert known_folders([])[1:] == (tmp_path / "spreadsheetbench-full-912",)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.filterwarnings("ignore::UserWarning")  # openpyxl's, in the agent's script
 def test_every_case_of_the_full_sample_is_known_and_solved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
