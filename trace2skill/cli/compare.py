@@ -34,7 +34,7 @@ from trace2skill.files import write_atomic
     "--aa",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Logs of repeated runs of the control, whose noise is shown beside each difference.",
+    help="Logs of further runs of the control: the noise between its runs is shown beside each difference.",
 )
 @click.option("--anytime", is_flag=True, help="Also test for one who looks at the comparison several times.")
 @click.option("--allow-in-sample", is_flag=True, help="Compare, with a stamp, on samples that a skill has seen.")

@@ -51,7 +51,8 @@ class Options:
     margin: float | None = None
     """What counts as a relevant difference; then non-inferiority and equivalence are tested as well."""
     aa: Logs | None = None
-    """Logs of repeated runs of the baseline, whose noise is shown beside each difference."""
+    """Logs of further runs of the baseline. The noise between its runs, its own epochs and seeds among them, is shown
+    beside each difference."""
     anytime: bool = False
     """Also test for one who looks several times."""
     seed: int = 0

@@ -193,10 +193,10 @@ class _Table:
             *worse.scores, self.options.margin, clusters=worse.labels, levels=worse.levels, seed=self.options.seed
         )
 
-    def _repeated(self) -> Runs | None:
+    def _repeated(self) -> Runs:
         """All runs of the baseline, those that were repeated for their noise included."""
         if self.options.aa is None:
-            return None
+            return self.runs[self.baseline]
         again = load_arm("A/A", self.options.aa)
         control = self.arms[self.baseline]
         check_aa(control, again)
@@ -206,15 +206,13 @@ class _Table:
         return read_runs(both, self.measure)
 
     def _noise(self, found: Contrast) -> Noise | None:
-        if self.repeated is None:
-            return None
         arms = [
             sum(len(runs[sample].scores) for sample in found.samples) / len(found.samples)
             for runs in (found.control, found.treatment)
         ]
         scores = [self.repeated[sample].scores for sample in found.samples if sample in self.repeated]
         measured = noise(scores, samples=len(found.samples), arms=(arms[0], arms[1]))
-        if measured is None:
+        if measured is None and self.options.aa is not None:
             raise LogError("--aa: no sample was run twice. Run the baseline again, at the study's concurrency.")
         return measured
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inspect_ai import Task, eval_set
-from inspect_ai.log import EvalLog, read_eval_log_sample_summaries
+from inspect_ai.log import EvalLog, EvalSampleSummary, read_eval_log_sample_summaries
 
 from trace2skill.comparison.arms import Measure, load_arm, read_runs
 from trace2skill.errors import InterruptedRunError, LogError, StudyError
@@ -102,17 +102,34 @@ def _given(job: Job) -> Path:
 
 
 def _played(logs: Sequence[EvalLog]) -> Played:
-    rows = [row for log in logs for row in read_eval_log_sample_summaries(log.location)]
-    used = [usage for log in logs for usage in log.stats.model_usage.values()]
-    cached = sum((usage.input_tokens_cache_read or 0) + (usage.input_tokens_cache_write or 0) for usage in used)
+    rows = summaries_of(logs)
     return Played(
         logs=tuple(file_of(log) for log in logs),
         samples=sum(bool(row.scores) for row in rows),
         missing=sum(not row.scores for row in rows),
-        calls=sum(row.turn_count or 0 for row in rows),
-        input_tokens=cached + sum(usage.input_tokens for usage in used),
-        output_tokens=sum(usage.output_tokens for usage in used),
+        **costs(logs, rows),
     )
+
+
+def summaries_of(logs: Sequence[EvalLog]) -> list[EvalSampleSummary]:
+    """The summaries of all samples of logs."""
+    return [row for log in logs for row in read_eval_log_sample_summaries(log.location)]
+
+
+def costs(logs: Sequence[EvalLog], rows: Sequence[EvalSampleSummary]) -> dict[str, int]:
+    """What logs took: `calls`, and tokens, read from a cache or not, as `input_tokens` and `output_tokens`.
+
+    Args:
+        logs: The logs, of which headers are enough.
+        rows: The summaries of their samples.
+    """
+    used = [usage for log in logs for usage in log.stats.model_usage.values()]
+    cached = sum((usage.input_tokens_cache_read or 0) + (usage.input_tokens_cache_write or 0) for usage in used)
+    return {
+        "calls": sum(row.turn_count or 0 for row in rows),
+        "input_tokens": cached + sum(usage.input_tokens for usage in used),
+        "output_tokens": sum(usage.output_tokens for usage in used),
+    }
 
 
 def _unfinished(logs: Sequence[EvalLog], job: Job) -> LogError | InterruptedRunError:

@@ -1,6 +1,7 @@
 """What a cell does, in a process of its own. Importing this module imports all that a cell needs."""
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from inspect_ai.log import list_eval_logs, read_eval_log
 
 from trace2skill.baselines import evolve
 from trace2skill.baselines.controls import lexical_control, make_control
@@ -19,7 +22,7 @@ from trace2skill.models.cast import Provider
 from trace2skill.skill.folder import load_skill, save_skill
 from trace2skill.study.cells import FAILURE, LOGS, RESULT, Failure, Job, Kind, Result
 from trace2skill.study.endpoints import check_endpoint
-from trace2skill.study.playing import means, play
+from trace2skill.study.playing import costs, means, play, summaries_of
 
 SELECTION = "selection.json"
 """What a selection went by."""
@@ -100,7 +103,8 @@ def _draft(job: Job) -> dict[str, Any]:
             provider=Provider(base_url=job.places.get("base_url"), arguments=said["model_args"]),
             display="plain",
         )
-    return {"artefact": load_skill(skill).name, "samples": 1, "calls": 1}
+    logs = [read_eval_log(log, header_only=True) for log in list_eval_logs(str(skill.with_name(f"{skill.name}.logs")))]
+    return {"artefact": load_skill(skill).name, "samples": 1, **costs(logs, summaries_of(logs))}
 
 
 def _played(job: Job) -> dict[str, Any]:
@@ -182,6 +186,8 @@ def _select(job: Job) -> dict[str, Any]:
     scorer, key = job.definition["metric"]["scorer"], job.definition["metric"]["key"]
     seeds = [str(seed) for seed in job.definition["seeds"]]
     scores = {seed: means(logs_of(Path(job.needs[f"played-{seed}"])), scorer, key) for seed in seeds}
+    if lacking := [seed for seed in seeds if math.isnan(scores[seed])]:
+        raise StudyError(f"No run with the skill of seed {lacking[0]} has a score, so the best cannot be told.")
     best = max(seeds, key=lambda seed: scores[seed])
     made = artefact_of(Path(job.needs[f"seed-{best}"]))
     shutil.rmtree(folder / "chosen", ignore_errors=True)

@@ -326,6 +326,9 @@ class TestRuns:
         assert (row.k, row.average, row.any_of_k, row.all_of_k) == (2, 0.5, 0.75, 0.25)
         assert row.any_error == pytest.approx(np.std([1, 1, 0, 1], ddof=1) / 2)
         assert "control: avg@2 0.500 (± 0.204), pass@2 0.750 (± 0.250), pass^2 0.250 (± 0.250)." in render(found)
+        # Its own repetitions tell the noise as well: two of four samples have one of two runs right.
+        assert found.noise is not None
+        assert (found.noise.samples, found.noise.runs, found.noise.flipped) == (4, 2, 0.5)
 
     def test_repeated_controls_tell_the_noise(self, tmp_path: Path) -> None:
         a, b = scores(4, 0, 2, 2)

@@ -130,6 +130,9 @@ def test_all_kinds_of_conditions_run(tmp_path: Path) -> None:
     run(study)
 
     assert {row.key: row.why for row in study.evaluations() if row.status != "finished"} == {}
+    results = [state.result for state in study.states().values() if state.result and state.result.kind == "draft"]
+    assert results
+    assert all(result.calls and result.input_tokens and result.output_tokens for result in results)
 
 
 @pytest.mark.slow
