@@ -177,7 +177,8 @@ def _looks(study: Study) -> None:
     if frozen is None:
         say("No test split was opened yet; the primary comparisons are not frozen.")
         return
-    say(f"Primary comparisons: frozen on {frozen.at}, before a test split was opened; {len(frozen.primary)} now.")
+    first = "first frozen" if frozen.refrozen else "frozen"
+    say(f"Primary comparisons: {len(frozen.primary)}, {first} on {frozen.at}, before a test split was opened.")
     for change in frozen.refrozen:
         say_aside(f"Changed on {change.at}, after a test split was opened: {change.reason}")
     looks = study.looks()

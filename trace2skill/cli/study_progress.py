@@ -51,7 +51,7 @@ class _Counted:
 
 
 class _Lines(_Counted):
-    """A line for each cell that has run."""
+    """A line for each cell that begins, and one when it has run."""
 
     reused = 0
 
@@ -64,6 +64,7 @@ class _Lines(_Counted):
         took = self.count(cell, state)
         if state.state == "running":
             self.say_reused()
+            click.echo(f"[{self.ended}/{self.total}] begins  {cell.name}")
             return
         if state.state == "finished" and took is None:
             self.reused += 1
