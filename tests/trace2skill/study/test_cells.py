@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trace2skill.study.tiny import by_condition, load, scores
+from tests.trace2skill.study.tiny import CONTENT, by_condition, load, scores
 from trace2skill.study import Study
 from trace2skill.study.cells import FAILURE, OUTPUT, Cell
 from trace2skill.study.executors import LocalExecutor
@@ -125,7 +125,9 @@ def test_all_kinds_of_conditions_run(tmp_path: Path) -> None:
             "draft": {"name": "math", "about": "Solving problems whose answer is a whole number."},
         }
     }
-    study = load(tmp_path, arms=arms, domains=domains, primary=[])
+    # Both outcomes among the trajectories: some conditions look at one of them only.
+    problems = {"problems": {**CONTENT["benchmarks"]["problems"], "evolve_samples": 12}}
+    study = load(tmp_path, arms=arms, domains=domains, primary=[], benchmarks=problems)
 
     run(study)
 
