@@ -6,6 +6,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import pytest
 from inspect_ai import eval
 
 from evals.math_reasoning import math_reasoning
@@ -22,6 +23,7 @@ def start(logs: Path, output: Path, ctrl_c: signal.Handlers = signal.SIG_DFL) ->
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heard)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_not_finished_and_goes_on_when_run_again(tmp_path: Path) -> None:
     task = math_reasoning(dataset="sample", split="all", skill=SKILL)
     eval(task, model="sim/small", log_dir=str(tmp_path / "logs"), display="none")
@@ -44,6 +46,7 @@ def test_an_interrupted_run_is_not_finished_and_goes_on_when_run_again(tmp_path:
     assert read_model(run / MANIFEST, Manifest).edits["applied"] > 0
 
 
+@pytest.mark.slow
 def test_a_request_to_end_reaches_a_run_in_the_background(tmp_path: Path) -> None:
     task = math_reasoning(dataset="sample", split="all", skill=SKILL)
     eval(task, model="sim/small", log_dir=str(tmp_path / "logs"), display="none")

@@ -16,6 +16,7 @@ from typing import TextIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from trace2skill.errors import DiskFullError
 from trace2skill.foreign import Cap, json_value, read
 
 Stored = TypeVar("Stored", bound=BaseModel)
@@ -35,6 +36,21 @@ def is_full(error: BaseException) -> bool:
     """Whether something failed because a disk, or a user's share of it, is full."""
     causes = (error, error.__cause__)
     return any(isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT) for cause in causes)
+
+
+@contextmanager
+def naming_full_disk(folder: Path) -> Iterator[None]:
+    """Say of whatever fails because a disk is full which folder it is about, and that what is finished is kept there.
+
+    Raises:
+        DiskFullError: There is no space left.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_full(error):
+            raise DiskFullError(folder) from error
+        raise
 
 
 def write_atomic(path: Path, text: str) -> None:

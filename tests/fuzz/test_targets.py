@@ -9,6 +9,7 @@ import pytest
 FEW = ["archive", "bank", "card", "log", "patch", "run", "skill"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("targets", "examples"), [(FEW, 15), pytest.param(["workbook"], 2, id="workbook, which starts processes")]
 )

@@ -31,7 +31,19 @@ def _study(run: Callable[..., None]) -> Callable[..., None]:
     runs = click.option(
         "--runs", type=click.Path(path_type=Path), help="Runs folder.  [default: runs/<name>, or runs/<name>-<scale>]"
     )
-    return path(scale(runs(run)))
+    store = click.option(
+        "--store",
+        metavar="ADDRESS",
+        help="An fsspec address, such as s3://bucket/study, at which finished cells are kept besides.",
+    )
+    return path(scale(runs(store(run))))
+
+
+def _load(path: Path, scale: str | None, runs: Path | None, store: str | None) -> Study:
+    """The study, with what its store has and its runs folder lacks."""
+    study = Study.load(path, scale, runs, store)
+    study.fetch()
+    return study
 
 
 @click.group("study")
@@ -41,9 +53,9 @@ def study_group() -> None:
 
 @study_group.command("plan")
 @_study
-def plan_command(path: Path, scale: str | None, runs: Path | None) -> None:
+def plan_command(path: Path, scale: str | None, runs: Path | None, store: str | None) -> None:
     """Say which cells a study has, how they depend on each other, and about what they take. Nothing is run."""
-    study = Study.load(path, scale, runs)
+    study = _load(path, scale, runs, store)
     _head(study)
     rows, notes = plan_study(study)
     show(plan_table(rows))
@@ -68,6 +80,7 @@ def run_command(
     path: Path,
     scale: str | None,
     runs: Path | None,
+    store: str | None,
     at_once: int | None,
     executor: ExecutorName,
     address: str | None,
@@ -77,7 +90,7 @@ def run_command(
 
     Exit code 4: cells failed or could not begin; the others are finished.
     """
-    study = Study.load(path, scale, runs)
+    study = _load(path, scale, runs, store)
     _head(study)
     study.check_frozen(refreeze)
     with progress(study) as watch:
@@ -89,9 +102,9 @@ def run_command(
 
 @study_group.command("status")
 @_study
-def status_command(path: Path, scale: str | None, runs: Path | None) -> None:
+def status_command(path: Path, scale: str | None, runs: Path | None, store: str | None) -> None:
     """Say how far a study is, what failed and why, and how often its test splits were looked at."""
-    study = Study.load(path, scale, runs)
+    study = _load(path, scale, runs, store)
     _head(study)
     _summary(study, study.states())
 
@@ -99,9 +112,9 @@ def status_command(path: Path, scale: str | None, runs: Path | None) -> None:
 @study_group.command("check")
 @_study
 @click.option("--online", is_flag=True, help="Also ask the models' endpoints.")
-def check_command(path: Path, scale: str | None, runs: Path | None, online: bool) -> None:
+def check_command(path: Path, scale: str | None, runs: Path | None, store: str | None, online: bool) -> None:
     """Check what a study needs before it is run: declaration, skills, data, models. No model is asked for an answer."""
-    study = Study.load(path, scale, runs)
+    study = _load(path, scale, runs, store)
     _head(study)
     found = checks(study, online=online)
     for check in found:
@@ -121,14 +134,14 @@ def check_command(path: Path, scale: str | None, runs: Path | None, online: bool
 @click.option("--html", type=click.Path(path_type=Path), help="File for the page.  [default: report.html there]")
 @click.option("--bundle", is_flag=True, help="Also put Inspect's viewer, with the logs, beside the page. It is large.")
 @click.option("--every-eval-ever", is_flag=True, help="Also export the scores in the form of Every Eval Ever.")
-def report_command(path: Path, scale: str | None, runs: Path | None, **options: Any) -> None:
+def report_command(path: Path, scale: str | None, runs: Path | None, store: str | None, **options: Any) -> None:
     """Write what a study says, finished or not: a page, and its tables as CSV, Markdown and LaTeX.
 
     It counts as a look at the test splits.
     """
     from trace2skill.report import write_report
 
-    study = Study.load(path, scale, runs)
+    study = _load(path, scale, runs, store)
     _head(study)
     written = write_report(study, **options)
     say(" ".join(filter(None, (written.headline.text, written.headline.more))))

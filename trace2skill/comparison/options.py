@@ -24,6 +24,7 @@ class Asked(TypedDict, total=False):
     margin: float | None
     aa: Logs | None
     anytime: bool
+    family: int
     seed: int
 
 
@@ -55,6 +56,8 @@ class Options:
     beside each difference."""
     anytime: bool = False
     """Also test for one who looks several times."""
+    family: int = 1
+    """Comparisons, these among them, for which the intervals hold together; by default those of this call."""
     seed: int = 0
     """Seed of the statistics."""
 

@@ -36,7 +36,7 @@ from trace2skill.comparison.options import NO_CLUSTERS, Asked, Options
 from trace2skill.comparison.repeats import Noise, noise
 from trace2skill.comparison.results import Comparison, ComparisonTable, Pair
 from trace2skill.comparison.sequential import anytime
-from trace2skill.comparison.statistics import PairedResult, holm
+from trace2skill.comparison.statistics import holm
 from trace2skill.comparison.summary import arguments, complete, differing_settings, summarise
 from trace2skill.errors import LogError
 from trace2skill.models.simulated import is_simulated
@@ -223,7 +223,7 @@ def _corrected(comparisons: Sequence[Comparison], table: _Table) -> tuple[Compar
     Intervals are Bonferroni's; one whose difference Holm's rule takes for shown ends at zero where it would reach over
     it (Strassburger and Bretz 2008, Stat Med 27:4914).
     """
-    count = len(comparisons)
+    count = max(len(comparisons), table.options.family)
     plain = holm([comparison.result.p_value for comparison in comparisons])
     failed = holm([(comparison.as_failures or comparison.result).p_value for comparison in comparisons])
     corrected = []
@@ -243,17 +243,25 @@ def _corrected(comparisons: Sequence[Comparison], table: _Table) -> tuple[Compar
                     "p_adjusted": p,
                     "p_adjusted_as_failures": p_failed,
                     "as_failures": failures,
-                    "simultaneous": _shown(wide, p, result.difference),
+                    "simultaneous": shown_interval((wide.low, wide.high), p, result.difference),
                 }
             )
         )
     return tuple(corrected)
 
 
-def _shown(wide: PairedResult, p: float, difference: float) -> tuple[float, float]:
-    if math.isnan(wide.low) or p > LEVEL:
-        return wide.low, wide.high
-    return (max(wide.low, TINY), wide.high) if difference > 0 else (wide.low, min(wide.high, -TINY))
+def shown_interval(wide: tuple[float, float], p: float, difference: float) -> tuple[float, float]:
+    """A Bonferroni interval, cut off at zero where Holm's rule takes the difference for shown.
+
+    Args:
+        wide: Its ends.
+        p: P-value after Holm's correction.
+        difference: The difference.
+    """
+    low, high = wide
+    if math.isnan(low) or p > LEVEL:
+        return wide
+    return (max(low, TINY), high) if difference > 0 else (low, min(high, -TINY))
 
 
 def _cluster(arms: Iterable[LoadedArm], options: Options) -> tuple[str | None, Literal["asked", "task", "none"]]:

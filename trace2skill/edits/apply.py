@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from trace2skill.edits.guardrails import content_lines
-from trace2skill.edits.patch import Edit, Rejection, Resolved, document_of, rank, resolve
+from trace2skill.edits.patch import Edit, Rejection, Resolved, check_headings, document_of, rank, resolve
 from trace2skill.edits.splice import Splice, encode, list_kind, splice
 from trace2skill.errors import PatchError
 from trace2skill.skill.folder import SKILL_MD, Skill, mentioned
@@ -79,7 +79,7 @@ def apply_edits(skill: Skill, edits: Iterable[Edit], origins: Mapping[str, Prove
         _reject_groups(groups, rejected)
         selection = select([one for one in resolved if one.edit.id not in rejected])
         changed, lines = _write(skill, selection.kept, origins or {})
-        broken = _broken_links(skill, changed, selection.kept)
+        broken = _broken_links(skill, changed, selection.kept) or _swallowing(skill, selection.kept)
         if not broken:
             break
         rejected |= {rejection.edit.id: rejection for rejection in broken}
@@ -202,17 +202,47 @@ def _broken_links(before: Skill, after: Skill, kept: Sequence[Resolved]) -> list
     return broken
 
 
+def _swallowing(skill: Skill, kept: Sequence[Resolved]) -> list[Rejection]:
+    """Edits that take a heading away together with those of higher rank, though none does so alone: one for a file."""
+    found = []
+    for file, edits in _by_file(kept).items():
+        if file not in skill.files or any(one.kind in ("create", "delete_file") for one in edits):
+            continue
+        if not _lost_heading(skill, file, edits):
+            continue
+        for count, one in enumerate(edits, 1):
+            if lost := _lost_heading(skill, file, edits[:count]):
+                found.append(Rejection(one.edit, f"with the edits before it, {lost}"))
+                break
+    return found
+
+
+def _lost_heading(skill: Skill, file: str, edits: Sequence[Resolved]) -> str:
+    """What is wrong with a file's headings after these edits; empty if nothing is."""
+    document = document_of(skill, file)
+    try:
+        check_headings(document, splice(document, _splices(edits)), [(one.place.start, one.place.end) for one in edits])
+    except PatchError as error:
+        return str(error)
+    return ""
+
+
+def _by_file(kept: Iterable[Resolved]) -> dict[str, list[Resolved]]:
+    """The edits of each file by rank."""
+    by_file: defaultdict[str, list[Resolved]] = defaultdict(list)
+    for one in sorted(kept, key=lambda one: rank(one.edit)):
+        by_file[one.file].append(one)
+    return dict(by_file)
+
+
 def _write(
     skill: Skill, kept: Sequence[Resolved], origins: Mapping[str, Provenance]
 ) -> tuple[Skill, dict[str, Provenance]]:
     """The skill with these edits, none of which conflicts with another, and the origin of its lines."""
     before = {path: (None,) * len(skill.lines(path)) for path in skill.files if skill.is_text(path)} | dict(origins)
-    by_file: defaultdict[str, list[Resolved]] = defaultdict(list)
-    for one in sorted(kept, key=lambda one: rank(one.edit)):
-        by_file[one.file].append(one)
     changes: dict[str, bytes | None] = {}
     lines: dict[str, Provenance] = {}
-    for file, edits in by_file.items():
+    for file, edits in _by_file(kept).items():
         first = edits[0]
         if first.kind == "delete_file":
             changes[file] = None

@@ -254,24 +254,40 @@ def _create(edit: Edit, skill: Skill) -> Placement:
 def _check_outline(document: Document, place: Placement) -> None:
     """Check that the edit leaves frontmatter and headings of the lines it does not touch as they are, and repeats none.
 
-    An unclosed code fence or HTML block in the new text would swallow what follows; a line of `---` at the start of
-    the file would turn text into frontmatter.
+    A line of `---` at the start of the file would turn text into frontmatter.
     """
     whole = Splice(start=place.start, end=place.end, text=place.text, owner="-", gap=place.gap)
     lines = splice(document, [whole])
     texts = [line.text for line in lines]
     if split_frontmatter(texts)[0] != document.front:
         raise PatchError("protected: the edit would change the frontmatter, or begin the file with one")
-    sections = find_sections(parse_blocks(texts, document.front), len(texts))
+    check_headings(document, lines, [(place.start, place.end)])
+    _check_new_headings(find_sections(parse_blocks(texts, document.front), len(texts)), lines)
+
+
+def check_headings(document: Document, lines: Sequence[Line], spans: Sequence[tuple[int, int]]) -> None:
+    """Check that the headings of lines that no edit touches are headings still.
+
+    An unclosed code fence or HTML block in new text would swallow what follows; so would a list item that comes to
+    stand before an indented heading.
+
+    Args:
+        document: The file before.
+        lines: Its lines with the edits.
+        spans: Lines that the edits replace, as start and end.
+
+    Raises:
+        PatchError: One is not.
+    """
+    sections = find_sections(parse_blocks([line.text for line in lines], document.front), len(lines))
     after = {lines[section.start].origin: (section.level, section.title) for section in sections}
     for section in document.sections:
-        touched = section.start < place.end and place.start < section.body
+        touched = any(section.start < end and start < section.body for start, end in spans)
         if not touched and after.get(section.start) != (section.level, section.title):
             raise PatchError(
                 f"the edit would swallow or change the heading {section.title!r}: "
                 "does it leave a code fence or an HTML block open?"
             )
-    _check_new_headings(sections, lines)
 
 
 def _check_new_headings(sections: Sequence[Section], lines: Sequence[Line]) -> None:

@@ -16,7 +16,7 @@ from trace2skill.consolidation.merging import MergeStep
 from trace2skill.consolidation.selection import Selection
 from trace2skill.consolidation.tree import MergeTree, consolidation, final_selection, step_of
 from trace2skill.data.places import resolve_path
-from trace2skill.errors import DiskFullError, PatchError, Trace2SkillError
+from trace2skill.errors import PatchError, Trace2SkillError
 from trace2skill.evolution.analyses import analyse
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.disclosure import disclosure
@@ -24,7 +24,7 @@ from trace2skill.evolution.folder import Manifest, Record, alone, begin, finishe
 from trace2skill.evolution.inputs import Inputs, choose_cast, read_inputs
 from trace2skill.evolution.reuse import reusable
 from trace2skill.evolution.run import Run
-from trace2skill.files import file_digest, is_full, write_atomic
+from trace2skill.files import file_digest, naming_full_disk, write_atomic
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import Cast
 from trace2skill.skill.seen import SEEN, find_seen, join_exposures
@@ -83,7 +83,7 @@ def evolve(
         record = record.model_copy(update={"reused": reusable(config.reuse_analyses, record)})
     if done := finished(folder, record):
         return done
-    with alone(folder):
+    with naming_full_disk(folder), alone(folder):
         begin(folder, record)
         _write_seen(folder, inputs, skill)
         for line in disclosure(inputs, config, named=bool(model or config.model)):
@@ -97,12 +97,7 @@ def evolve(
             max_connections=max_connections,
             simulated=bool(simulated(record)),
         )
-        try:
-            return (work or parallel)(run, inputs, record)
-        except (OSError, Trace2SkillError) as error:
-            if is_full(error):
-                raise DiskFullError(folder) from error
-            raise
+        return (work or parallel)(run, inputs, record)
 
 
 def _write_seen(folder: Path, inputs: Inputs, skill: str | Path | None) -> None:

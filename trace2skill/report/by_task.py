@@ -15,6 +15,7 @@ from trace2skill.comparison.arms import SampleRuns, load_arm
 from trace2skill.comparison.contrast import Runs, as_failures, bounds, contrast, lost, regressions, tipping_point
 from trace2skill.comparison.results import Pair
 from trace2skill.comparison.statistics import mean_interval
+from trace2skill.comparison.verdict import LEVEL
 from trace2skill.errors import LogError
 from trace2skill.logs.files import LoadedLog, Run, number_of
 
@@ -22,7 +23,9 @@ METRICS = {"soft": fmean, "hard": lambda cases: float(min(cases) == 1.0)}
 """How the cases of a task are summarised."""
 
 
-def over_tasks(comparison: Comparison, metric: str, control: Sequence[Path], treatment: Sequence[Path]) -> Comparison:
+def over_tasks(
+    comparison: Comparison, metric: str, control: Sequence[Path], treatment: Sequence[Path], family: int = 1
+) -> Comparison:
     """A comparison of test cases as one of the tasks that they belong to.
 
     Args:
@@ -30,6 +33,7 @@ def over_tasks(comparison: Comparison, metric: str, control: Sequence[Path], tre
         metric: `soft` or `hard`.
         control: Logs of the control.
         treatment: Logs of the treatment.
+        family: Comparisons for which the interval holds together.
 
     Raises:
         LogError: Cases do not say which task they belong to, or no task has a score in both arms.
@@ -42,6 +46,7 @@ def over_tasks(comparison: Comparison, metric: str, control: Sequence[Path], tre
         raise LogError(f"No task has a score in '{metric}' in both arms: cases are missing in each.")
     result, worst_case = found.test(), as_failures(found)
     failed = result if worst_case is found else worst_case.test() if worst_case else None
+    together = found.test(confidence=1 - LEVEL / family)
     worst, best = bounds(found.control, found.treatment)
     return comparison.model_copy(
         update={
@@ -60,7 +65,7 @@ def over_tasks(comparison: Comparison, metric: str, control: Sequence[Path], tre
             "best": best,
             "p_adjusted": result.p_value,
             "p_adjusted_as_failures": (failed or result).p_value,
-            "simultaneous": (result.low, result.high),
+            "simultaneous": (together.low, together.high),
             "pairs": tuple(
                 Pair(id=name, control=x, treatment=y, cluster=None)
                 for name, x, y in zip(found.samples, *found.scores, strict=True)

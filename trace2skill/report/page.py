@@ -223,8 +223,8 @@ def _forest(found: Results) -> Chart | None:
                 "name": f"{wording.mark_of(delta)} {printable(delta.title)}",
                 "said": "\n".join(filter(None, (numbers, printed))),
                 "difference": 100 * result.difference if result else nan,
-                "low": 100 * result.low if result else nan,
-                "high": 100 * result.high if result else nan,
+                "low": 100 * delta.interval[0],
+                "high": 100 * delta.interval[1],
                 "published": nan if delta.published is None else 100 * delta.published,
             }
         )
@@ -312,7 +312,7 @@ def _field(delta: Delta) -> dict[str, Any]:
     return field | {
         "difference": result.difference,
         "value": f"{mark} {wording.points(result.difference)}",
-        "said": f"{wording.interval(result.low, result.high)}, p {wording.p_value(delta.adjusted)}",
+        "said": f"{wording.interval(*delta.interval)}, p {wording.p_value(delta.adjusted)}",
     }
 
 

@@ -91,11 +91,6 @@ class PaperTable:
     averages: dict[Row, tuple[float, float | None]]
     """Measured and published average of Tables 1 and 6, as shares; NaN where a part is missing."""
 
-    @property
-    def measured(self) -> int:
-        """Cells with a number."""
-        return sum(not math.isnan(cell.number) for cell in self.cells.values())
-
 
 class _Form(NamedTuple):
     title: str
@@ -139,15 +134,11 @@ _NOTES = {
 
 
 def paper_tables(found: Results) -> tuple[PaperTable, ...]:
-    """The six tables, each with measured and published numbers."""
+    """Those of the six tables of which a study calls for something, each with measured and published numbers."""
     users = _scales(key.user for key in found.arms)
     authors = _scales(key.author for key in found.arms if key.author)
     tables = (_table(number, form, found, authors, users) for number, form in _FORMS.items())
-    # What a study has nothing of is shown as the paper has it.
-    return tuple(
-        table if table.measured else _table(table.number, _FORMS[table.number], found, SCALES, SCALES)
-        for table in tables
-    )
+    return tuple(table for table in tables if any(cell.state for cell in table.cells.values()))
 
 
 def _scales(labels: Iterable[str]) -> tuple[str, ...]:

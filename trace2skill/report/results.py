@@ -8,6 +8,7 @@ from typing import Literal
 from trace2skill.comparison import Comparison, compare, holm
 from trace2skill.comparison import results as compared
 from trace2skill.comparison.options import Asked
+from trace2skill.comparison.pairing import shown_interval
 from trace2skill.comparison.statistics import PairedResult
 from trace2skill.errors import LogError
 from trace2skill.report.by_task import METRICS, over_tasks
@@ -58,6 +59,11 @@ class Delta:
     def family(self) -> Family:
         """The comparisons that its p-value is corrected for."""
         return "primary" if self.primary else "secondary"
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95% interval: of a declared difference one that holds together with those of the others; else its own."""
+        return self.comparison.simultaneous if self.comparison else (math.nan, math.nan)
 
     @property
     def title(self) -> str:
@@ -198,7 +204,8 @@ def _compare(
     for each in wanted:
         control, treatment = arms.get(each.control), arms.get(each.treatment)
         if control and treatment and control.state == treatment.state == "measured":
-            found[each] = _tested(control, treatment, each.metric, each.margin)
+            family = sum(bool(one.primary) for one in wanted) if each.primary else 1
+            found[each] = _tested(control, treatment, each.metric, each.margin, family)
     deltas = [_delta(f"d{number}", each, arms, found) for number, each in enumerate(wanted, 1)]
     scores: dict[tuple[ArmKey, str], compared.Arm] = {}
     for each, outcome in found.items():
@@ -208,7 +215,7 @@ def _compare(
     return deltas, scores
 
 
-def _tested(control: Arm, treatment: Arm, metric: str, margin: float | None) -> Comparison | str:
+def _tested(control: Arm, treatment: Arm, metric: str, margin: float | None, family: int) -> Comparison | str:
     """The comparison of two arms, or what is wrong with their logs."""
     where, name = control.metrics.get(metric), treatment.key.label
     if where is None:
@@ -216,10 +223,10 @@ def _tested(control: Arm, treatment: Arm, metric: str, margin: float | None) -> 
     if name == control.key.label:
         name = f"{name}, {treatment.key.user}"
     # The skills of an arm's seeds are one method's, and count as draws of it.
-    asked = Asked(scorer=where.scorer, key=where.key, margin=margin, several_skills=True)
+    asked = Asked(scorer=where.scorer, key=where.key, margin=margin, several_skills=True, family=family)
     try:
         found = compare(control.logs, treatment.logs, names=(control.key.label, name), **asked)
-        return over_tasks(found, metric, control.logs, treatment.logs) if metric in METRICS else found
+        return over_tasks(found, metric, control.logs, treatment.logs, family) if metric in METRICS else found
     except LogError as error:
         return str(error)
 
@@ -290,12 +297,14 @@ def _corrected(deltas: Sequence[Delta]) -> Iterator[Delta]:
             if delta.comparison is None:
                 yield delta
                 continue
-            # Intervals are each difference's own: a family has several benchmarks.
+            own = delta.comparison.result
+            # The intervals of declared comparisons hold together. All others are too many for that: each has its own.
+            together = delta.comparison.simultaneous if delta.primary else (own.low, own.high)
             corrected = delta.comparison.model_copy(
                 update={
                     "p_adjusted": p_value,
                     "p_adjusted_as_failures": p_failed,
-                    "simultaneous": (delta.comparison.result.low, delta.comparison.result.high),
+                    "simultaneous": shown_interval(together, p_value, own.difference) if delta.primary else together,
                 }
             )
             yield replace(delta, adjusted=p_value, comparison=corrected)

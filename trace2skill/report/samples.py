@@ -126,11 +126,13 @@ def lost(delta: Delta) -> list[PairRow]:
     return [rows[name] for name in (delta.comparison.regressions if delta.comparison else ()) if name in rows]
 
 
-def samples_csv(arms: Iterable[ArmRuns], book: LogBook) -> str:
+def samples_csv(arms: Iterable[ArmRuns], book: LogBook, *, simulated: bool) -> str:
     """Every run of every arm, one a line."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("arm", "benchmark", "user", "condition", "sample", "epoch", "metric", "score", "missing", "log"))
+    writer.writerow(
+        ("arm", "benchmark", "user", "condition", "sample", "epoch", "metric", "score", "missing", "log", "simulated")
+    )
     files = {number: str(file) for file, number in book.numbers.items()}
     for each in arms:
         key = each.arm.key
@@ -139,7 +141,7 @@ def samples_csv(arms: Iterable[ArmRuns], book: LogBook) -> str:
                 writer.writerow(
                     (each.anchor, key.benchmark, key.user, key.label, f"'{row.sample}" if row.sample[:1] in "=+-@" else
                      row.sample, row.epoch, metric, "" if row.missing else score, score if row.missing else "",
-                     files.get(row.log, ""))
+                     files.get(row.log, ""), simulated)
                 )  # fmt: skip
     return out.getvalue()
 

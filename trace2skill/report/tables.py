@@ -114,7 +114,7 @@ def _record(delta: Delta, simulated: bool) -> dict[str, object]:
         result = delta.comparison.result
         numbers = {
             "score": result.treatment_mean, "score_against": result.control_mean, "difference": result.difference,
-            "low": result.low, "high": result.high, "p": result.p_value, "p_corrected": delta.adjusted,
+            "low": delta.interval[0], "high": delta.interval[1], "p": result.p_value, "p_corrected": delta.adjusted,
             "mde": result.mde,
         }  # fmt: skip
         record |= {name: f"{value:.6g}" for name, value in numbers.items()}
@@ -159,7 +159,7 @@ def _cell_html(cell: Cell) -> Markup:
         needed = n_needed(delta)
         parts.append(
             Markup('<a class="num {}" href="#{}">{}</a> <span class="iv">{}</span>').format(
-                tone_of(delta), delta.id, points(result.difference), interval(result.low, result.high)
+                tone_of(delta), delta.id, points(result.difference), interval(*delta.interval)
             )
         )
         sample = f"n {result.n}" + (f", needs {needed:,}" if needed else "")
@@ -198,7 +198,7 @@ def _cell_text(cell: Cell) -> str:
     if cell.delta and cell.delta.comparison:
         result = cell.delta.comparison.result
         needed = n_needed(cell.delta)
-        text = f"{points(result.difference)} {interval(result.low, result.high)}; p {p_value(cell.delta.adjusted)}"
+        text = f"{points(result.difference)} {interval(*cell.delta.interval)}; p {p_value(cell.delta.adjusted)}"
         text += f"; n {result.n}" + (f"/{needed}" if needed else "")
     elif cell.score and cell.state == "measured":
         text = f"{percent(cell.score.mean)} {interval(cell.score.low, cell.score.high, signed=False)}"

@@ -85,10 +85,7 @@ def said(delta: Delta) -> str:
     if delta.comparison is None:
         return f"{STATES[delta.state]}{f': {delta.why}' if delta.why else ''}"
     result = delta.comparison.result
-    return (
-        f"{points(result.difference)} {interval(result.low, result.high)} points, "
-        f"p {p_value(delta.adjusted)}, n {result.n}"
-    )
+    return f"{points(result.difference)} {interval(*delta.interval)} points, p {p_value(delta.adjusted)}, n {result.n}"
 
 
 def headline(primary: Sequence[Delta]) -> Headline:

@@ -48,6 +48,8 @@ class Job(BaseModel):
     """Folders of the cells that it depends on, by the part that they play."""
     tags: tuple[str, ...] = ()
     """Tags of its logs."""
+    store: str = ""
+    """Address at which cells' folders are kept besides; empty where they are not."""
 
 
 class Result(BaseModel):
@@ -134,7 +136,7 @@ class Cell:
         """Name of its folder."""
         return f"{self.kind}-{self.slug}-{self.digest[:8]}"
 
-    def job(self, runs: Path, tags: tuple[str, ...] = ()) -> Job:
+    def job(self, runs: Path, tags: tuple[str, ...] = (), store: str = "") -> Job:
         """The cell for a process."""
         return Job(
             kind=self.kind,
@@ -145,6 +147,7 @@ class Cell:
             places=dict(self.places),
             needs={part: str(runs / cell.name) for part, cell in self.needs.items()},
             tags=tags,
+            store=store,
         )
 
 

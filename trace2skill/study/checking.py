@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from inspect_ai import Task
+from inspect_ai.util import registry_info
+
 from trace2skill.data.places import resolve_path
 from trace2skill.errors import PrerequisiteError, Trace2SkillError
 from trace2skill.logs.task import create_task
 from trace2skill.models.cast import Provider, open_model
 from trace2skill.models.sampling import load_profile
 from trace2skill.skill.folder import check_skill, load_skill
+from trace2skill.study.declaration import DeclaredBenchmark
 from trace2skill.study.endpoints import check_endpoint
 from trace2skill.study.study import Study
 from trace2skill.text import unmarked
@@ -51,20 +55,30 @@ def _skills(study: Study) -> Iterator[Check]:
 
 
 def _data(study: Study) -> Iterator[Check]:
-    """Whether each benchmark's splits can be opened: their samples are counted, not looked at."""
+    """Whether each benchmark's task can be made, has samples, and has the scorers that the metrics name."""
     for name, benchmark in study.declaration.benchmarks.items():
         if "@" in benchmark.task:
+            said = "a task of one's own file, which only running imports"
+            yield Check(what=f"benchmark {name}", passed=True, said=said)
             continue
+        splits = dict.fromkeys(filter(None, (benchmark.evolve, benchmark.test)))
         try:
-            splits = dict.fromkeys(filter(None, (benchmark.evolve, benchmark.test)))
-            counts = {
-                split: len(create_task(benchmark.task, {**benchmark.args, "split": split}).dataset) for split in splits
-            }
+            tasks = {split: create_task(benchmark.task, {**benchmark.args, "split": split}) for split in splits}
         except Trace2SkillError as error:
             yield Check(what=f"benchmark {name}", passed=False, said=str(error))
-        else:
-            said = ", ".join(f"{count} samples in {split}" for split, count in counts.items())
-            yield Check(what=f"benchmark {name}", passed=True, said=said)
+            continue
+        said = ", ".join(f"{len(task.dataset)} samples in {split}" for split, task in tasks.items())
+        wrong = next(filter(None, (_wrong_scorer(benchmark, task) for task in tasks.values())), "")
+        yield Check(what=f"benchmark {name}", passed=not wrong, said=wrong or said)
+
+
+def _wrong_scorer(benchmark: DeclaredBenchmark, task: Task) -> str:
+    """Which metric names a scorer that the task does not have; empty if none does."""
+    known = [registry_info(scorer).name.rpartition("/")[2] for scorer in task.scorer or ()]
+    for name, metric in benchmark.metrics.items():
+        if metric.scorer not in known:
+            return f"metric '{name}' is of scorer '{metric.scorer}', but {benchmark.task} has {', '.join(known)}"
+    return ""
 
 
 def _models(study: Study, *, online: bool) -> Iterator[Check]:

@@ -80,9 +80,14 @@ def read_frozen(runs: Path) -> Frozen | None:
     """What was frozen; none before a test split was opened.
 
     Raises:
-        StudyError: The file was changed, or cannot be read.
+        StudyError: The file was changed, is gone though a test split was opened, or cannot be read.
     """
     if not (runs / FROZEN).exists():
+        if any(look.evaluations for look in read_looks(runs)):
+            raise StudyError(
+                f"{runs / FROZEN} is gone, though {LOOKS} says that a test split was opened. Restore it: it says what "
+                "was declared beforehand."
+            )
         return None
     try:
         frozen = read_model(runs / FROZEN, Frozen)

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import entry_points
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,6 +23,7 @@ from types import ModuleType
 from trace2skill.errors import InterruptedRunError, PrerequisiteError, StudyError
 from trace2skill.files import HeldError, held
 from trace2skill.study.cells import FAILURE, OUTPUT, Job
+from trace2skill.study.store import Store
 from trace2skill.text import unmarked
 
 INTERRUPTED = "interrupted"
@@ -49,6 +51,7 @@ class CellProcess:
     def __init__(self) -> None:
         extensions = [extension.module for extension in entry_points(group="inspect_ai")]
         _CONTEXT.set_forkserver_preload(["trace2skill.study.working", *_LATE, *extensions])
+        _begin_fork_server()
         # Processes may be started and waited for in several threads, but one at a time.
         self._lock = threading.Lock()
         self._running: set[BaseProcess] = set()
@@ -89,6 +92,17 @@ class CellProcess:
         for process in running:
             if process in self._running:
                 _signal(process, signal.SIGKILL)
+
+
+def _begin_fork_server() -> None:
+    """Begin it deaf to Ctrl-C, which reaches every process of a terminal: its parent ends it."""
+    # It would unblock the signal again.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextmanager
@@ -134,6 +148,7 @@ def main(text: str, place: str) -> None:
     os.setpgid(0, 0)
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     job = Job.model_validate_json(text)
     os.chdir(place)
     os.environ["PWD"] = place
@@ -142,7 +157,7 @@ def main(text: str, place: str) -> None:
 
     code = 1
     try:
-        with _alone(job):
+        with _alone(job), _stored(job):
             work(job)
         code = 0
     except (KeyboardInterrupt, InterruptedRunError):
@@ -198,3 +213,18 @@ def _alone(job: Job) -> Iterator[None]:
                     ) from error
                 time.sleep(0.5)
         yield
+
+
+@contextmanager
+def _stored(job: Job) -> Iterator[None]:
+    """Bring what a cell needs from the study's store, if it has one, and what it has come to there, however it ends."""
+    if not job.store:
+        yield
+        return
+    store = Store(job.store)
+    for folder in (job.folder, *job.needs.values()):
+        store.fetch(Path(folder))
+    try:
+        yield
+    finally:
+        store.keep(Path(job.folder))

@@ -14,6 +14,7 @@ from trace2skill.files import is_held
 from trace2skill.study.cells import ORDER, Cell, Job, Result
 from trace2skill.study.executors import Executor
 from trace2skill.study.process import INTERRUPTED, LOCK
+from trace2skill.study.store import Store
 
 CellState = Literal["finished", "running", "failed", "blocked", "not run"]
 
@@ -88,6 +89,7 @@ class Running:
     at_once: Mapping[str, int]
     """Cells that may ask a model at once, by its label, where that is limited."""
     tags: tuple[str, ...] = ()
+    store: Store | None = None
     results: dict[str, State] = field(default_factory=dict)
 
     def run(self) -> dict[str, State]:
@@ -151,7 +153,7 @@ class Running:
 
     def job(self, cell: Cell) -> Job:
         """A cell for a process."""
-        return cell.job(self.runs, self.tags)
+        return cell.job(self.runs, self.tags, self.store.address if self.store else "")
 
     def _end(self, under_way: dict[Future[str], Cell], sorter: "TopologicalSorter[str]") -> None:
         """Wait for a cell to end, and note how."""
@@ -161,6 +163,8 @@ class Running:
             why = f"{type(error).__name__}: {error}" if error else future.result()
             if why == INTERRUPTED:
                 raise KeyboardInterrupt
+            if not why and self.store:
+                self.store.fetch(self.runs / cell.name)
             state = State(state="failed", why=why) if why else _alone(cell, self.runs / cell.name)
             self._note(cell, state)
             if state.state == "finished":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trace2skill.errors import StudyError, Trace2SkillError
-from trace2skill.files import HeldError, held
+from trace2skill.files import HeldError, held, naming_full_disk
 from trace2skill.models.simulated import TAG, is_simulated
 from trace2skill.study.cells import Cell, Result
 from trace2skill.study.declaration import Declaration
@@ -15,6 +15,8 @@ from trace2skill.study.evaluations import Evaluation, Metric, Status
 from trace2skill.study.executors import Executor
 from trace2skill.study.expansion import Expansion, Row, expand
 from trace2skill.study.freezing import (
+    FROZEN,
+    LOOKS,
     Frozen,
     Look,
     add_look,
@@ -26,6 +28,7 @@ from trace2skill.study.freezing import (
 )
 from trace2skill.study.reading import find_file, read_declaration
 from trace2skill.study.running import CellState, Running, State, Watcher, states
+from trace2skill.study.store import Store
 from trace2skill.study.working import SELECTION
 
 if TYPE_CHECKING:
@@ -50,24 +53,40 @@ class Study:
         folder: Its folder.
         runs: The runs folder, absolute.
         scale: Name of the scale; none for the study itself.
+        store: Where finished cells are kept besides; none where they are not.
     """
 
-    def __init__(self, declaration: Declaration, file: Path, runs: Path, scale: str | None = None) -> None:
+    def __init__(
+        self,
+        declaration: Declaration,
+        file: Path,
+        runs: Path,
+        scale: str | None = None,
+        store: str | None = None,
+    ) -> None:
         self.declaration = declaration
         self.file = file
         self.folder = file.parent
         self.runs = runs.resolve()
         self.scale = scale
+        self.store = Store(store) if store else None
         self._opened = False
 
     @classmethod
-    def load(cls, path: str | Path, scale: str | None = None, runs: str | Path | None = None) -> "Study":
+    def load(
+        cls,
+        path: str | Path,
+        scale: str | None = None,
+        runs: str | Path | None = None,
+        store: str | None = None,
+    ) -> "Study":
         """Read a study.
 
         Args:
             path: `study.yaml`, or its folder.
             scale: One of the declaration's scales.
             runs: The runs folder; by default `runs/<name>`, with the scale's name where there is one.
+            store: An fsspec address, such as `s3://bucket/study`, at which the runs folder is kept besides.
 
         Raises:
             StudyError: The declaration has faults; all are named, with their lines.
@@ -75,7 +94,7 @@ class Study:
         file = find_file(path)
         declaration = read_declaration(file, scale)
         folder = declaration.name if scale is None else f"{declaration.name}-{scale}"
-        return cls(declaration, file, Path(runs) if runs else Path("runs") / folder, scale)
+        return cls(declaration, file, Path(runs) if runs else Path("runs") / folder, scale, store)
 
     @property
     def simulated(self) -> bool:
@@ -111,6 +130,20 @@ class Study:
         """Every look at the test splits so far."""
         return read_looks(self.runs)
 
+    def fetch(self) -> None:
+        """Bring here what the store has and the runs folder lacks: finished cells, what was frozen, looks.
+
+        Raises:
+            StudyError: The store cannot be read.
+        """
+        if self.store is None:
+            return
+        self.store.fetch_files(self.runs, (FROZEN, LOOKS))
+        finished = self.store.finished()
+        for cell in self.cells.values():
+            if cell.name in finished:
+                self.store.fetch(self.runs / cell.name)
+
     def check_frozen(self, refreeze: str | None = None) -> None:
         """Check that the primary comparisons are those of before a test split was opened, or freeze others.
 
@@ -135,9 +168,11 @@ class Study:
         Raises:
             StudyError: The primary comparisons have changed, or another process runs the study.
             InterruptedRunError: It was stopped; what is finished is kept.
+            DiskFullError: There is no space left; what is finished is kept.
         """
         try:
-            with held(self.runs / _LOCK):
+            with naming_full_disk(self.runs), held(self.runs / _LOCK):
+                self.fetch()
                 self.check_frozen()
                 running = Running(
                     cells=self.cells,
@@ -148,6 +183,7 @@ class Study:
                     budget=self._over_budget,
                     at_once={name: row.at_once for name, row in self.declaration.models.items() if row.at_once},
                     tags=(TAG,) if self.simulated else (),
+                    store=self.store,
                 )
                 return running.run()
         except HeldError as error:
@@ -167,7 +203,13 @@ class Study:
         note_evaluations(
             self.runs, {row.key: row.cell.digest for row in rows if standing[row.cell.digest].state != "finished"}
         )
+        self.keep_looks()
         self._opened = True
+
+    def keep_looks(self) -> None:
+        """Copy what was frozen, and the looks, to the store."""
+        if self.store:
+            self.store.keep_files(self.runs, (FROZEN, LOOKS))
 
     def _over_budget(self, results: Iterable[Result]) -> str:
         budget = self.declaration.budget
@@ -249,4 +291,6 @@ def record_look(study: Study, what: str) -> Look:
         study: The study.
         what: What was looked at, and by what, such as "report: tables 1 to 6".
     """
-    return add_look(study.runs, what)
+    look = add_look(study.runs, what)
+    study.keep_looks()
+    return look

@@ -213,6 +213,7 @@ def test_an_id_that_was_not_given_is_asked_for_again(run: Callable[..., Manifest
     assert run(scripted(skill_edits=invent, final_edits=lambda _: NOTHING)).edits == {"proposed": 3, "applied": 3}
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_goes_on_with_the_batch_that_is_due(run: Callable[..., Manifest], tmp_path: Path) -> None:
     run(Editor().model(), "whole")
     broken, again = Editor(), Editor()
@@ -235,6 +236,7 @@ def analysed_already(_: list[ChatMessage]) -> ModelOutput:
     raise AssertionError("no analysis is due")
 
 
+@pytest.mark.slow
 def test_an_order_seed_shuffles_the_same_way_each_time(run: Callable[..., Manifest]) -> None:
     def order(name: str, seed: int) -> list[list[str]]:
         editor = Editor()
@@ -275,6 +277,7 @@ def test_without_a_change_there_is_nothing_to_look_over(run: Callable[..., Manif
     assert "none of 4 trajectories led to an edit" in manifest.unchanged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "seen"), [("initial", [0, 0, 0]), ("current", [0, 1, 2])])
 def test_analysts_see_the_initial_skill_or_that_of_the_moment(
     run: Callable[..., Manifest], mode: str, seen: list[int]

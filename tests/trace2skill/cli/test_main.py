@@ -354,14 +354,14 @@ def test_help_loads_no_inspect() -> None:
     assert int(count) < 400
 
 
+@pytest.mark.parametrize("kept", [[], ["run.json"]], ids=["nothing fits", "the record of the run fits"])
 def test_a_full_disk_is_told_once_with_the_way_on(
-    cli: Cli, skill: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, skill: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: list[str]
 ) -> None:
     patches = write_patches(tmp_path / "patches.jsonl", GOOD)
     sync, full = os.fsync, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with monkeypatch.context() as patched:
-        # The record of the run still fits, the skill does not.
-        answers = iter([sync])
+        answers = iter([sync] * len(kept))
         patched.setattr(os, "fsync", lambda file: next(answers, mock.Mock(side_effect=full))(file))
         result = evolve(cli, skill, patches)
 
@@ -370,7 +370,7 @@ def test_a_full_disk_is_told_once_with_the_way_on(
         f"trace2skill: No space left on the disk of {tmp_path / 'run'}. What is finished is kept there: free some "
         "space and run the same command again to go on.\n"
     )
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.json"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == kept
     assert evolve(cli, skill, patches).exit_code == 0
 
 

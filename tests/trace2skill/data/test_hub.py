@@ -88,6 +88,7 @@ def docvqa_repo(rows: list[dict[str, Any]], parts: int = 2) -> dict[str, bytes]:
     return {"README.md": README.encode()} | files | others
 
 
+@pytest.mark.slow
 def test_archives_and_rows_are_fetched(hub: Hub, tmp_path: Path) -> None:
     hub.repos["owner/sheets"] = {
         "a.tar.gz": tar_gz(
@@ -241,6 +242,7 @@ def docvqa_rows() -> list[dict[str, Any]]:
 
 
 @pytest.mark.shared_data
+@pytest.mark.slow
 def test_the_benchmarks_of_the_hub(hub: Hub, tmp_path: Path) -> None:
     sheets = shared("spreadsheetbench")
     hub.commit = load_card("spreadsheetbench-verified").sources[0].revision

@@ -218,3 +218,16 @@ def test_select_names_the_edit_that_stays() -> None:
     selection = select([second, first])
     assert selection.kept == (first,)
     assert selection.conflicted == ((second, first),)
+
+
+def test_edits_that_take_a_heading_away_together_do_not_both_stay() -> None:
+    """A list item that comes to stand right before an indented heading makes it the item's text."""
+    known = skill("# Use\n# Form\n## Steps\n\n\n---\n===\n  # Notes\n")
+    item = edit("a.1", "insert_after", "---", "- item", old="# Use")
+    gone = edit("b.1", "replace_in_section", "Form", "", old="===")
+    assert reasons([item], known) == reasons([gone], known) == {}
+
+    result = apply_edits(known, [item, gone])
+
+    assert [one.edit.id for one in result.applied] == ["a.1"]
+    assert "with the edits before it, the edit would swallow or change the heading 'Notes'" in result.rejected[0].reason

@@ -29,6 +29,7 @@ def candidates(logs: Path, skill: Path, output: Path, **lines: str) -> dict[str,
     return manifests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_skill", [True, False])
 def test_the_best_candidate_is_kept_if_it_beats_the_initial_skill(tmp_path: Path, with_skill: bool) -> None:
     skill = write_skill(tmp_path)
@@ -62,6 +63,7 @@ def test_without_a_gain_none_is_chosen_and_all_are_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "adding").exists()
 
 
+@pytest.mark.slow
 def test_another_skill_of_the_same_seed_is_played_anew(tmp_path: Path) -> None:
     skill = write_skill(tmp_path)
     logs = run_adding_with_skill(tmp_path / "logs", skill)

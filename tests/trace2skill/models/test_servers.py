@@ -49,6 +49,7 @@ async def test_a_slow_answer_is_an_answer() -> None:
         assert counts(address)["sim:requests_total"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "said"),
     [

@@ -82,28 +82,41 @@ def test_missing_runs_are_told_under_both_readings(found: Results) -> None:
     assert delta.comparison.as_failures != delta.comparison.result
 
 
+def test_intervals_of_declared_differences_hold_together(found: Results) -> None:
+    measured = [delta for delta in found.deltas if delta.comparison]
+    own = [(delta.comparison.result.low, delta.comparison.result.high) for delta in measured]
+
+    assert {delta.family for delta in measured} == {"primary", "secondary"}
+    for delta, (low, high) in zip(measured, own, strict=True):
+        if delta.primary and delta.adjusted > 0.05:
+            assert delta.interval[0] < low
+            assert delta.interval[1] > high
+        elif not delta.primary:
+            assert delta.interval == (low, high)
+
+
 def test_tables_of_the_paper_have_its_cells(found: Results) -> None:
     tables = {table.number: table for table in paper_tables(found)}
     first = tables["1"]
 
-    assert list(tables) == list("123456")
+    # The study has no mathematics.
+    assert list(tables) == list("13456")
     assert (len(first.rows), len(first.columns)) == (3 + 2 * 2 * 3, 8)
     assert sum(cell.published is not None for cell in first.cells.values()) == 15 * 8
     assert first.averages[Row("122B", "deepening", "combined")][1] == pytest.approx(0.3157 + 0.0919)
     parallel = tables["4"].cells[Row("122B", "deepening", "error"), Column("", VERIFIED, "accuracy")]
     assert parallel.published == pytest.approx(0.6583)
     assert parallel.score.mean > 0
-    assert tables["2"].measured == 0
-    assert sum(cell.published is not None for cell in tables["2"].cells.values()) == 12
 
 
 def test_other_scales_than_the_papers_get_their_own_rows(empty: FakeStudy) -> None:
     empty.add("wikitq", "no-skill", "35B")
     empty.rows = [type(row)(**{**vars(row), "user": "9B"}) for row in empty.rows]
-    table = paper_tables(results(empty))[0]
+    table, *others = paper_tables(results(empty))
 
+    assert [other.number for other in others] == []
     assert {column.user for column in table.columns} == {"9B"}
-    assert table.measured == 1
+    assert [cell.state for cell in table.cells.values() if cell.state] == ["measured"]
 
 
 def test_csv_has_every_difference_and_every_run(found: Results, study: FakeStudy) -> None:

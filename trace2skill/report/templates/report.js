@@ -6,5 +6,4 @@ function reveal() {
   if (target) target.scrollIntoView();
 }
 addEventListener("hashchange", reveal);
-addEventListener("beforeprint", () => document.querySelectorAll("details.printed").forEach((node) => { node.open = true; }));
 reveal();
