@@ -38,8 +38,11 @@ name=$(basename "$MODEL")
 echo "speaks: $name, weights $weights (SHA-256 of its safetensors, first 16 digits)"
 
 step "2/6  the server"
+# Without instructions for it a processor emulates bfloat16, and is several times as slow.
+dtype=float32
+grep -qE 'avx512_bf16|amx_bf16|bf16' /proc/cpuinfo && dtype=bfloat16
 export VLLM_API_KEY=${VLLM_API_KEY:-none} VLLM_BASE_URL=http://127.0.0.1:$port/v1
-trace2skill serve "$profile" --model "$MODEL" --port "$port" --vllm "$VLLM" --call-timeout 900 --log "$work/server.log" -- --max-model-len 4096 >"$work/serve.txt" 2>&1 &
+trace2skill serve "$profile" --model "$MODEL" --port "$port" --vllm "$VLLM" --call-timeout 900 --log "$work/server.log" -- --max-model-len 4096 --dtype $dtype >"$work/serve.txt" 2>&1 &
 server=$!
 trap 'kill -INT $server 2>/dev/null; wait $server 2>/dev/null || true' EXIT
 until grep -q "^Serving at" "$work/serve.txt"; do

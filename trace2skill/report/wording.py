@@ -105,6 +105,10 @@ def headline(primary: Sequence[Delta]) -> Headline:
         _some(named["harmed"], "It harmed in"),
         _some(named["undecided"], "The data do not decide in"),
         _some(named["missing"], "There is no result in"),
+        _some(
+            [delta.title for delta in primary if delta.comparison and delta.why],
+            "Some seeds of an arm have no result in",
+        ),
     ]
     more = " ".join(filter(None, rest))
     if helped:

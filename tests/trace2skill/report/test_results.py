@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,14 @@ def test_headlines() -> None:
     assert headline([]).text == "No comparison was declared."
     assert points(0.0) == points(-0.00001) == "0.0"
     assert points(0.125) == "+12.5"
+
+
+def test_a_verdict_from_some_of_the_seeds_says_so(found: Results) -> None:
+    whole = [delta for delta in found.primary if delta.comparison and not delta.why]
+    part = replace(whole[0], why="combined: 2 of 3 seeds")
+
+    assert "Some seeds" not in headline(whole).more
+    assert f"Some seeds of an arm have no result in 1: {part.title}." in headline([part, *whole[1:]]).more
 
 
 def test_the_viewer_is_bundled_where_links_lead(study: FakeStudy, tmp_path: Path) -> None:
