@@ -9,10 +9,14 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from trace2skill.errors import LogError
 from trace2skill.logs.files import LoadedLog, Run, failure_of, is_invalidated, load_logs, number_of
+
+ABSENT = "absent"
+"""Why a run is missing that never happened."""
 
 Logs = str | Path | Sequence[str | Path]
 """An .eval file, a folder of them, or several of either."""
@@ -52,6 +56,8 @@ class SampleRuns:
     """The skill of each missing run."""
     planned: bool = True
     """Whether the arm's logs call for runs of it."""
+    completed: str = ""
+    """When the last of them ended, as an ISO time in UTC; empty where no log says so."""
 
     @property
     def score(self) -> float:
@@ -112,7 +118,11 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
     """
     scores: dict[str, list[tuple[float, str]]] = defaultdict(list)
     missing: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    completed: defaultdict[str, str] = defaultdict(str)
     for log in arm.logs:
+        for run in log.runs:
+            sample_id = str(run.summary.id)
+            completed[sample_id] = max(completed[sample_id], _utc(run.summary.completed_at))
         skill = str(log.header.arguments.get("skill") or "")
         for sample_id, outcome in _outcomes(log, measure):
             if isinstance(outcome, str):
@@ -125,9 +135,14 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
             skills=tuple(skill for _, skill in scores[sample_id]),
             missing=dict(Counter(reason for reason, _ in missing[sample_id])),
             missing_skills=tuple(skill for _, skill in missing[sample_id]),
+            completed=completed[sample_id],
         )
         for sample_id in sorted(scores.keys() | missing.keys())
     }
+
+
+def _utc(time: str | None) -> str:
+    return datetime.fromisoformat(time).astimezone(UTC).isoformat() if time else ""
 
 
 def declared_cluster(arms: Iterable[LoadedArm]) -> str | None:
@@ -173,7 +188,7 @@ def _outcomes(log: LoadedLog, measure: Measure) -> Iterator[tuple[str, float | s
     expected = {*log.header.sample_ids, *seen}
     for sample_id in sorted(expected):
         for _ in range(epochs - seen[sample_id]):
-            yield sample_id, "absent"
+            yield sample_id, ABSENT
 
 
 def _outcome(run: Run, measure: Measure) -> float | str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trace2skill.comparison.arms import SampleRuns
+from trace2skill.comparison.arms import ABSENT, SampleRuns
 from trace2skill.comparison.levels import TwoLevel, two_level
 from trace2skill.comparison.means import agreeing
 from trace2skill.comparison.statistics import PairedResult, paired_test
@@ -48,13 +48,12 @@ class Contrast:
     def test(self, confidence: float = 0.95, resamples: int = 10_000) -> PairedResult:
         """The test of the difference: over tasks, and over skills where an arm has several."""
         a, b = self.scores
-        spread = None if self.levels else self._run_variance()
         result = paired_test(
             a,
             b,
             clusters=self.labels,
             confidence=confidence,
-            run_variance=spread,
+            run_variance=self._run_variance(),
             resamples=resamples,
             seed=self.seed,
         )
@@ -101,6 +100,28 @@ def as_failures(found: Contrast, *, treatment: float = 0.0, control: float = 0.0
         control={s: _filled(found.control[s], control) for s in planned},
         treatment={s: _filled(found.treatment[s], treatment) for s in planned},
         samples=planned,
+    )
+
+
+def reached(found: Contrast) -> Contrast:
+    """The same of samples that both arms have come to: runs that never happened are not waited for."""
+
+    def come_to(arm: Runs) -> Runs:
+        return {
+            s: replace(runs, missing={why: n for why, n in runs.missing.items() if why != ABSENT}, missing_skills=())
+            for s, runs in arm.items()
+        }
+
+    control, treatment = come_to(found.control), come_to(found.treatment)
+    there = [s for s in control if all(arm[s].scores or arm[s].missing for arm in (control, treatment))]
+    return replace(found, control={s: control[s] for s in there}, treatment={s: treatment[s] for s in there})
+
+
+def in_order(found: Contrast) -> Contrast:
+    """The same with samples in the order in which they were complete in both arms: what comes later comes behind."""
+    arms = (found.control, found.treatment)
+    return replace(
+        found, samples=tuple(sorted(found.samples, key=lambda s: (max(arm[s].completed for arm in arms), s)))
     )
 
 
@@ -174,16 +195,21 @@ def _by_skill(runs: Runs, samples: Sequence[str]) -> NDArray[np.float64]:
 
 
 def _over_skills(result: PairedResult, levels: TwoLevel | None, bounded: bool) -> PairedResult:
-    """A result whose error is that over tasks and skills."""
+    """A result whose error is that over tasks and skills, and that claims no more than tasks alone would allow.
+
+    Few tasks, or tasks of little spread, say too little about their own part of the error; the test over tasks knows
+    what to make of them.
+    """
     if levels is None or math.isnan(levels.error):
         return result
-    p_value = levels.p_value()
+    p_value = max(levels.p_value(), result.p_value)
     alpha = round(1 - result.confidence, 12)
     low, high = levels.interval(alpha)
+    low, high = min(low, result.low), max(high, result.high)
     if bounded:
         low, high = max(low, -1.0), min(high, 1.0)
     low, high = agreeing(low, high, p_value <= alpha, levels.difference)
-    effect = levels.detectable()
+    effect = max(levels.detectable(), result.mde) if not math.isnan(result.mde) else math.nan
     return replace(
         result,
         difference=levels.difference,
@@ -191,7 +217,7 @@ def _over_skills(result: PairedResult, levels: TwoLevel | None, bounded: bool) -
         high=high,
         p_value=p_value,
         mde=math.nan if bounded and effect > 1 else effect,
-        n_needed=levels.samples_needed(result.n),
+        n_needed=max(levels.samples_needed(result.n), result.n_needed),
         test=f"two-level t (tasks and {levels.skills} skills)",
         interval="two-level t",
     )

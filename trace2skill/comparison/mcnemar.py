@@ -81,16 +81,17 @@ def mcnemar_effect(n: int, losing: float, *, alpha: float = ALPHA, power: float 
         mid_p: As in `mcnemar`.
 
     Returns:
-        The difference, or NaN where none is found so often.
+        The difference, or NaN where none is found so often. Where winning and losing would come to more than all pairs,
+        fewer are lost.
     """
 
     def lacking(effect: float) -> float:
-        return mcnemar_power(n, losing + effect, losing, alpha=alpha, mid_p=mid_p) - power
+        against = min(losing, (1 - effect) / 2)
+        return mcnemar_power(n, against + effect, against, alpha=alpha, mid_p=mid_p) - power
 
-    most = 1 - 2 * losing
-    if most <= 0 or lacking(most) < 0:
+    if lacking(1.0) < 0:
         return float("nan")
-    return float(optimize.brentq(lacking, 1e-9, most, xtol=1e-5))
+    return float(optimize.brentq(lacking, 1e-9, 1.0, xtol=1e-5))
 
 
 def mcnemar_pairs(winning: float, losing: float, *, alpha: float = ALPHA, power: float = POWER) -> float:
@@ -119,6 +120,16 @@ def mcnemar_pairs(winning: float, losing: float, *, alpha: float = ALPHA, power:
         found = mcnemar_power(middle, winning, losing, alpha=alpha) >= power
         low, high = (low, middle) if found else (middle, high)
     return float(high)
+
+
+def check_confidence(confidence: float) -> None:
+    """Check that a level is one.
+
+    Raises:
+        ValueError: It does not lie between 0 and 1.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"a confidence level lies between 0 and 1, such as 0.95; got {confidence}")
 
 
 def tango_statistic(wins: float, losses: float, n: float, delta: float) -> float:
@@ -150,7 +161,11 @@ def tango_interval(wins: float, losses: float, n: float, confidence: float = 0.9
 
     Returns:
         Lower and upper limit of (wins - losses) / n.
+
+    Raises:
+        ValueError: The confidence is none.
     """
+    check_confidence(confidence)
     z2 = float(stats.norm.isf((1 - confidence) / 2)) ** 2
     estimate, step = (wins - losses) / n, 1e-9
 

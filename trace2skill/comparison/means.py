@@ -66,8 +66,10 @@ def mean_inference(
         low, high, interval = min(low, wide[0]), max(high, wide[1]), f"{interval}, widened to Tango score"
     if bounded:
         low, high = max(low, -1.0), min(high, 1.0)
+    elif np.isinf(low) and np.isinf(high):
+        low, high, interval = np.nan, np.nan, "undefined: too few units for this level"
     low, high = agreeing(low, high, p_value <= alpha, flip.mean)
-    mde, needed = mean_power(sums, sizes, bounded, sparse)
+    mde, needed = mean_power(sums, sizes, bounded, sparse, alpha=ALPHA, floor=floor)
     return Inference(p_value=p_value, low=low, high=high, mde=mde, n_needed=needed, test=test, interval=interval)
 
 
@@ -95,28 +97,46 @@ def unit_tango(sums: Array, sizes: Array, alpha: float) -> tuple[float, float]:
     return tango_interval(gain, loss, len(sums), 1 - alpha)
 
 
-def mean_power(sums: Array, sizes: Array, bounded: bool, sparse: bool) -> tuple[float, float]:
+def mean_power(
+    sums: Array, sizes: Array, bounded: bool, sparse: bool, *, alpha: float = ALPHA, floor: float = 0.0
+) -> tuple[float, float]:
     """Detectable effect, and pairs that the observed difference needs, of a test of a mean.
 
     By the non-central t distribution at the observed spread; where that is not trusted, scores within 0..1 count as
-    binary ones of the same gains and losses, which have the largest spread.
+    binary ones of the same gains and losses, which have the largest spread. No number of signs below six gives a
+    p-value of 5%.
+
+    Args:
+        sums: Sum of the differences in each unit, shape (units,).
+        sizes: Pairs in each unit, shape (units,).
+        bounded: Whether the scores lie within 0..1.
+        sparse: Whether too few units differ.
+        alpha: Two-sided level.
+        floor: Least standard error, as in `mean_inference`.
 
     Returns:
         The effect, NaN if no difference is found so often; and the number of pairs, infinite for no difference.
     """
     units, mean = len(sums), sums.sum() / sizes.sum()
+    per_unit = float(sizes.sum()) / units
+    residuals = sums - mean * sizes
+    variance = float((residuals**2).sum()) * units / max(units - 1, 1)
+    error = max(float(np.sqrt(variance) / sizes.sum()), floor)
     if sparse and bounded:
         gain, loss = (total / units for total in _gain_and_loss(sums, sizes))
         effect, needed = mcnemar_effect(units, min(gain, loss)), mcnemar_pairs(gain, loss)
-        return effect, needed * float(sizes.sum()) / units
-    residuals = sums - mean * sizes
-    variance = float((residuals**2).sum()) * units / max(units - 1, 1)
-    error = np.sqrt(variance) / sizes.sum()
-    if units < 2 or error < ROUNDING:
+        if floor > 0 and units > 1:
+            effect = max(effect, noncentrality(units - 1) * floor)
+            needed = max(needed, _units_needed(abs(float(mean)) / (floor * np.sqrt(units))))
+    elif units < 2 or error < ROUNDING:
         return np.nan, np.nan
-    effect = noncentrality(units - 1) * float(error)
-    needed = _units_needed(abs(float(mean)) / (float(error) * np.sqrt(units))) * float(sizes.sum()) / units
-    return (np.nan if bounded and effect > 1 else effect), needed
+    else:
+        effect = noncentrality(units - 1) * error
+        needed = _units_needed(abs(float(mean)) / (error * np.sqrt(units)))
+    least = int(np.ceil(1 - np.log2(alpha)))
+    if units < least or (bounded and effect > 1):
+        effect = np.nan
+    return effect, float(np.ceil(max(needed, least) * per_unit - 1e-6)) if np.isfinite(needed) else needed
 
 
 @lru_cache(maxsize=4096)

@@ -17,20 +17,20 @@ def notes(comparisons: Sequence[Comparison]) -> Iterator[str]:
     for comparison in comparisons:
         yield verdict(comparison)
     for comparison in comparisons:
-        yield from _comparison_notes(comparison)
+        yield from _comparison_notes(comparison, several=len(comparisons) > 1)
     control = comparisons[0].control
     for arm in (control, *(comparison.treatment for comparison in comparisons)):
         yield from _arm_notes(arm)
     yield from _legend(comparisons)
 
 
-def _comparison_notes(comparison: Comparison) -> Iterator[str]:
+def _comparison_notes(comparison: Comparison, *, several: bool) -> Iterator[str]:
     result, name, samples = comparison.result, comparison.treatment.name, comparison.treatment.samples
     yield (
         f"{name}: tested on {result.n} sample{'s' * (result.n > 1)} scored in both arms{_units(comparison)}; "
         f"{result.test} test, {result.interval} interval."
     )
-    yield from _missing(comparison)
+    yield from _missing(comparison, several=several)
     for seen in comparison.seen:
         related = f", and {len(seen.related)} more by {seen.group}" if seen.related else ""
         yield f"{name}: IN-SAMPLE: {seen.artefact} has seen {len(seen.samples)} of the {samples} samples{related}."
@@ -72,7 +72,7 @@ def _units(comparison: Comparison) -> str:
     return f" in {comparison.result.units} clusters by {comparison.cluster}{said}"
 
 
-def _missing(comparison: Comparison) -> Iterator[str]:
+def _missing(comparison: Comparison, *, several: bool) -> Iterator[str]:
     if not comparison.control.missing and not comparison.treatment.missing:
         return
     name, tipping = comparison.treatment.name, comparison.tipping_point
@@ -81,12 +81,26 @@ def _missing(comparison: Comparison) -> Iterator[str]:
         f"{comparison.treatment.samples} samples would lie between {number(comparison.worst, '+')} and "
         f"{number(comparison.best, '+')}."
     )
-    if comparison.as_failures is None:
+    failed, plain = comparison.as_failures, comparison.result
+    if failed is None or (failed.n, failed.difference, failed.wins) == (plain.n, plain.difference, plain.wins):
         return
+    alone = ", by its own p-value," if several else ""
     if math.isnan(tipping):
-        yield f"{name}: not shown to be better whatever the missing runs would have scored."
+        yield f"{name}: not shown to be better{alone} whatever the missing runs would have scored."
+    elif tipping == 0:
+        yield f"{name}: better at the 5% level{alone} even if every missing run spoke against it."
     else:
-        yield f"{name}: better at the 5% level if its missing runs would have scored {number(tipping)} or more."
+        yield f"{name}: better at the 5% level{alone} if {_tipping(comparison)}."
+
+
+def _tipping(comparison: Comparison) -> str:
+    """What missing runs would have to score."""
+    least, most = number(comparison.tipping_point), number(1 - comparison.tipping_point)
+    of_control = f"those of {comparison.control.name} {most} or less"
+    if not comparison.treatment.missing:
+        return f"the missing runs would have scored: {of_control}"
+    own = f"its missing runs would have scored {least} or more"
+    return f"{own}, and {of_control}" if comparison.control.missing else own
 
 
 def _arm_notes(arm: Arm) -> Iterator[str]:

@@ -65,7 +65,9 @@ class Options:
         """Refuse what cannot be meant.
 
         Raises:
-            LogError: The margin is no positive number.
+            LogError: The margin is no positive number, or the seed a negative one.
         """
+        if self.seed < 0:
+            raise LogError(f"--seed is a number from 0; got {self.seed}.")
         if self.margin is not None and not 0 < self.margin < float("inf"):
             raise LogError(f"--margin is the smallest difference that matters, such as 0.05; got {self.margin}.")

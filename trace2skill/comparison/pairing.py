@@ -6,6 +6,7 @@ both readings: left out, so that the test uses the samples that have a score in 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, Unpack
 
 from trace2skill.comparison.arms import (
@@ -24,19 +25,21 @@ from trace2skill.comparison.contrast import (
     as_failures,
     bounds,
     contrast,
+    in_order,
     lost,
+    reached,
     regressions,
     tipping_point,
 )
 from trace2skill.comparison.exposure import refuse_in_sample, seen_by, unrecorded_in
 from trace2skill.comparison.hygiene import check_aa, check_arms, check_same_samples
-from trace2skill.comparison.margin import Margins, margins
+from trace2skill.comparison.margin import Margins, less_favourable, margins
 from trace2skill.comparison.means import TINY
 from trace2skill.comparison.options import NO_CLUSTERS, Asked, Options
 from trace2skill.comparison.repeats import Noise, noise
 from trace2skill.comparison.results import Comparison, ComparisonTable, Pair
-from trace2skill.comparison.sequential import anytime
-from trace2skill.comparison.statistics import holm
+from trace2skill.comparison.sequential import Anytime, anytime, worst_look
+from trace2skill.comparison.statistics import PairedResult, holm
 from trace2skill.comparison.summary import arguments, complete, differing_settings, summarise
 from trace2skill.errors import LogError
 from trace2skill.models.simulated import is_simulated
@@ -143,7 +146,6 @@ class _Table:
         skills = arguments([header for log in treatment.logs for header in log.headers], "skill")
         new = set(skills) - set(arguments([header for log in control.logs for header in log.headers], "skill"))
         a, b = found.scores
-        inside = all(0 <= score <= 1 for score in (*a, *b))
         return Comparison(
             simulated=is_simulated(model for header in headers for model in header.models),
             tasks=tuple(sorted({header.title for header in headers})),
@@ -166,12 +168,10 @@ class _Table:
             regressions=regressions(found),
             lost=lost(found),
             skills=len(skills),
-            about="method" if found.levels else "skill" if new else "condition",
+            about="method" if found.levels and len(skills) > 1 else "skill" if new else "condition",
             margins=self._margins(found),
             noise=self._noise(found),
-            anytime=anytime([y - x for x, y in zip(a, b, strict=True)], clusters=found.labels)
-            if self.options.anytime and inside and not found.levels
-            else None,
+            anytime=self._anytime(found),
             worst=worst,
             best=best,
             pairs=tuple(
@@ -183,15 +183,30 @@ class _Table:
     def _margins(self, found: Contrast) -> Margins | None:
         if self.options.margin is None:
             return None
-        worse = as_failures(found) or found
-        if self.options.margin >= 1 and all(0 <= score <= 1 for arm in worse.scores for score in arm):
+        readings = [found, as_failures(found) or found]
+        if self.options.margin >= 1 and all(0 <= score <= 1 for arm in readings[1].scores for score in arm):
             raise LogError(
                 f"--margin {self.options.margin:g} is no less than the whole range of these scores, 0 to 1. Give it in "
                 "their unit: 0.05 for five points of percent."
             )
-        return margins(
-            *worse.scores, self.options.margin, clusters=worse.labels, levels=worse.levels, seed=self.options.seed
-        )
+        both = [
+            margins(*one.scores, self.options.margin, clusters=one.labels, levels=one.levels, seed=self.options.seed)
+            for one in readings
+        ]
+        return less_favourable(*both)
+
+    def _anytime(self, found: Contrast) -> Anytime | None:
+        """The test for several looks: pairs in the order in which they came to be complete, under both readings."""
+        if not self.options.anytime:
+            return None
+        if found.levels or not all(0 <= score <= 1 for arm in found.scores for score in arm):
+            raise LogError("--anytime is for scores within 0 to 1, and for arms of one skill. Leave it out.")
+        readings = [found, as_failures(reached(found)) or found]
+        tests = []
+        for one in map(in_order, readings):
+            a, b = one.scores
+            tests.append(anytime([y - x for x, y in zip(a, b, strict=True)], clusters=one.labels))
+        return worst_look(*tests)
 
     def _repeated(self) -> Runs:
         """All runs of the baseline, those that were repeated for their noise included."""
@@ -224,6 +239,8 @@ def _corrected(comparisons: Sequence[Comparison], table: _Table) -> tuple[Compar
     it (Strassburger and Bretz 2008, Stat Med 27:4914).
     """
     count = max(len(comparisons), table.options.family)
+    # Whoever asks for more than these comparisons corrects the p-values, too, and cuts the intervals then.
+    more = count > len(comparisons)
     plain = holm([comparison.result.p_value for comparison in comparisons])
     failed = holm([(comparison.as_failures or comparison.result).p_value for comparison in comparisons])
     corrected = []
@@ -242,26 +259,25 @@ def _corrected(comparisons: Sequence[Comparison], table: _Table) -> tuple[Compar
                 update={
                     "p_adjusted": p,
                     "p_adjusted_as_failures": p_failed,
-                    "as_failures": failures,
-                    "simultaneous": shown_interval((wide.low, wide.high), p, result.difference),
+                    "as_failures": failures if more or failures is None else cut(failures, p_failed),
+                    "simultaneous": _ends(wide if more else cut(wide, p)),
                 }
             )
         )
     return tuple(corrected)
 
 
-def shown_interval(wide: tuple[float, float], p: float, difference: float) -> tuple[float, float]:
-    """A Bonferroni interval, cut off at zero where Holm's rule takes the difference for shown.
+def cut(result: PairedResult, p_adjusted: float) -> PairedResult:
+    """A result with a Bonferroni interval, cut off at zero where Holm's rule takes the difference for shown."""
+    if math.isnan(result.low) or not p_adjusted <= LEVEL:
+        return result
+    if result.difference > 0:
+        return replace(result, low=max(result.low, TINY))
+    return replace(result, high=min(result.high, -TINY))
 
-    Args:
-        wide: Its ends.
-        p: P-value after Holm's correction.
-        difference: The difference.
-    """
-    low, high = wide
-    if math.isnan(low) or p > LEVEL:
-        return wide
-    return (max(low, TINY), high) if difference > 0 else (low, min(high, -TINY))
+
+def _ends(result: PairedResult) -> tuple[float, float]:
+    return result.low, result.high
 
 
 def _cluster(arms: Iterable[LoadedArm], options: Options) -> tuple[str | None, Literal["asked", "task", "none"]]:

@@ -2,10 +2,11 @@
 
 Wealth is bet, sample after sample, against the mean difference being m; if it is m, the wealth is a martingale, and the
 chance that it ever grows twentyfold is at most 5% (Ville). The bets are the hedged capital of Waudby-Smith and Ramdas
-2024 (J R Stat Soc B 86:1). Samples must come in an order that does not depend on their outcomes.
+2024 (J R Stat Soc B 86:1). Samples must come in an order that does not depend on their outcomes, and none may
+come to stand before one that was looked at: `compare` takes them in the order in which they were complete.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -65,6 +66,12 @@ def anytime(differences: ArrayLike, *, clusters: Clusters = None, alpha: float =
         else:
             low, high = min(low, 0.0), max(high, 0.0)
     return Anytime(n=len(units), e_value=most, p_value=1 / most, low=float(low), high=float(high))
+
+
+def worst_look(one: Anytime, other: Anytime) -> Anytime:
+    """What holds under both of two readings of the same comparison."""
+    worse = max(one, other, key=lambda found: found.p_value)
+    return replace(worse, low=min(one.low, other.low), high=max(one.high, other.high))
 
 
 def hedged_wealth(differences: Array, means: Array, alpha: float) -> Array:

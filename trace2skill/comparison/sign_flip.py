@@ -63,11 +63,16 @@ class SignFlip:
         statistic = hall(observed, squares, (units**3).sum(), len(units))
         first, cubes = _at(flipped, mean)
         drawn = hall(first, squares, cubes, len(units))
+        # The observed signs are among the vectors, and among all of them their opposites, whatever rounding says.
+        everything = self.exact or flipped is self._at_zero
+        least = 1 / len(first)
         # Sums of floats in another order differ in the last digits; equal ones must count as ties.
         slack = 1e-7 * (1 + abs(statistic))
         if side == "two":
-            return float((np.abs(drawn) >= abs(statistic) - slack).mean())
-        return float(((drawn >= statistic - slack) if side == "greater" else (drawn <= statistic + slack)).mean())
+            fewest = min(2 * least, 1.0) if everything else least
+            return max(float((np.abs(drawn) >= abs(statistic) - slack).mean()), fewest)
+        found = (drawn >= statistic - slack) if side == "greater" else (drawn <= statistic + slack)
+        return max(float(found.mean()), least)
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """The means per pair whose two-sided p-value exceeds alpha; infinite limits where none is rejected."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from trace2skill.comparison.mcnemar import mcnemar, mcnemar_effect, mcnemar_pairs, tango_interval
+from trace2skill.comparison.mcnemar import check_confidence, mcnemar, mcnemar_effect, mcnemar_pairs, tango_interval
 from trace2skill.comparison.means import Inference, agreeing, mean_inference
 from trace2skill.comparison.units import (
     ROUNDING,
@@ -125,8 +125,7 @@ def paired_test(
     Raises:
         ValueError: The arrays are empty, differ in length, or hold NaN or infinite values; or the confidence is none.
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"a confidence level lies between 0 and 1, such as 0.95; got {confidence}")
+    check_confidence(confidence)
     a, b = finite(control), finite(treatment)
     if len(a) != len(b):
         raise ValueError(f"paired scores must have equal length, got {len(a)} and {len(b)}")
@@ -193,8 +192,9 @@ def mean_interval(scores: ArrayLike, *, clusters: Clusters = None, confidence: f
         Mean, lower and upper limit.
 
     Raises:
-        ValueError: The scores are empty or hold NaN or infinite values.
+        ValueError: The scores are empty or hold NaN or infinite values; or the confidence is none.
     """
+    check_confidence(confidence)
     x = finite(scores)
     units = len(unit_sums(x, clusters)[0])
     mean, bounded = float(x.mean()), is_bounded(x)

@@ -67,7 +67,8 @@ def _per_run(arm: Arm) -> str:
 def _title(comparisons: Sequence[Comparison]) -> str:
     first = comparisons[0]
     scorer = first.scorer if first.key is None else f"{first.scorer}/{first.key}"
-    split = f"split {first.split}" if first.split else "split not told"
+    splits = dict.fromkeys(row.split for row in comparisons if row.split)
+    split = f"split {' and '.join(splits)}" if splits else "split not told"
     return f"{', '.join(first.tasks)}: {scorer}, {split}{' (SIMULATED)' if _is_simulated(comparisons) else ''}"
 
 
@@ -97,6 +98,8 @@ def _table(comparisons: Sequence[Comparison], corrected: bool) -> Table:
         result = row.result
         low, high = row.simultaneous
         cells = _arm_cells(row.treatment, "\nIN-SAMPLE" if row.in_sample else "")
+        if row.result.control_mean != comparisons[0].result.control_mean:
+            cells[-1] += f"\n({row.control.name}: {number(row.result.control_mean)})"
         cells.append(f"{number(result.difference, '+')}\n{span(low, high, '+')}")
         if missing:
             cells.append(_as_failures(row))

@@ -8,7 +8,7 @@ from typing import Literal
 from trace2skill.comparison import Comparison, compare, holm
 from trace2skill.comparison import results as compared
 from trace2skill.comparison.options import Asked
-from trace2skill.comparison.pairing import shown_interval
+from trace2skill.comparison.pairing import cut
 from trace2skill.comparison.statistics import PairedResult
 from trace2skill.errors import LogError
 from trace2skill.report.by_task import METRICS, over_tasks
@@ -297,17 +297,27 @@ def _corrected(deltas: Sequence[Delta]) -> Iterator[Delta]:
             if delta.comparison is None:
                 yield delta
                 continue
-            own = delta.comparison.result
-            # The intervals of declared comparisons hold together. All others are too many for that: each has its own.
-            together = delta.comparison.simultaneous if delta.primary else (own.low, own.high)
-            corrected = delta.comparison.model_copy(
-                update={
-                    "p_adjusted": p_value,
-                    "p_adjusted_as_failures": p_failed,
-                    "simultaneous": shown_interval(together, p_value, own.difference) if delta.primary else together,
-                }
-            )
-            yield replace(delta, adjusted=p_value, comparison=corrected)
+            yield replace(delta, adjusted=p_value, comparison=_together(delta, delta.comparison, p_value, p_failed))
+
+
+def _together(delta: Delta, comparison: Comparison, p_value: float, p_failed: float) -> Comparison:
+    """A comparison with p-values corrected for others, and the intervals that go with them.
+
+    Those of declared comparisons hold together; all others are too many for that, and each has its own.
+    """
+    failed, low, high = comparison.as_failures, comparison.result.low, comparison.result.high
+    if delta.primary:
+        wide = replace(comparison.result, low=comparison.simultaneous[0], high=comparison.simultaneous[1])
+        low, high = cut(wide, p_value).low, cut(wide, p_value).high
+        failed = cut(failed, p_failed) if failed else None
+    return comparison.model_copy(
+        update={
+            "p_adjusted": p_value,
+            "p_adjusted_as_failures": p_failed,
+            "as_failures": failed,
+            "simultaneous": (low, high),
+        }
+    )
 
 
 def _as_failures(comparison: Comparison) -> PairedResult:

@@ -4,14 +4,20 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from trace2skill.comparison.verdict import decision
+from trace2skill.comparison.formats import p
+from trace2skill.comparison.verdict import Decision, outcome
 from trace2skill.report.results import Delta
 from trace2skill.report.source import State
+
+_NOTHING = 1e-9
+"""A limit so near to zero says only on which side of it the interval ends."""
 
 _NAMED = 3
 """Comparisons that the headline names before the rest is only counted."""
 
 Tone = Literal["helped", "harmed", "undecided", "missing"]
+
+_TONES: dict[Decision, Tone] = {"better": "helped", "worse": "harmed", "nothing": "undecided"}
 
 MARKS = {"helped": "▲", "harmed": "▼", "undecided": "≈"}
 """Shapes that stand beside the words, so that nothing hangs on colour."""
@@ -33,9 +39,13 @@ class Headline(NamedTuple):
 
 
 def points(share: float, *, digits: int = 1) -> str:
-    """A difference in points with its sign; a zero has none."""
+    """A difference in points with its sign: a zero has none, and nothing but zero reads as zero."""
     value = round(100 * share, digits)
-    return f"{value:+.{digits}f}" if value else f"{0:.{digits}f}"
+    if value:
+        return f"{value:+.{digits}f}"
+    if abs(share) < _NOTHING:
+        return f"{0:.{digits}f}" if share == 0 else ">0" if share > 0 else "<0"
+    return f"{100 * share:+.1g}"
 
 
 def percent(share: float) -> str:
@@ -53,9 +63,7 @@ def interval(low: float, high: float, *, signed: bool = True) -> str:
 
 def p_value(value: float) -> str:
     """A p-value."""
-    if math.isnan(value):
-        return "n/a"
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
+    return p(value)
 
 
 def tone_of(delta: Delta) -> Tone:
@@ -67,12 +75,7 @@ def tone_of(delta: Delta) -> Tone:
     found = delta.comparison
     if found is None:
         return "missing"
-    failed = found.as_failures or found.result
-    outcome = {
-        decision(found.p_adjusted, found.result.difference),
-        decision(found.p_adjusted_as_failures, failed.difference),
-    }
-    return "harmed" if "worse" in outcome else "helped" if outcome == {"better"} else "undecided"
+    return _TONES[outcome(found)]
 
 
 def mark_of(delta: Delta) -> str:

@@ -14,6 +14,8 @@ from scipy import stats
 
 from tests.trace2skill.comparison.test_pairing import run
 from trace2skill.comparison import Comparison, compare, compare_table, render, verdict
+from trace2skill.comparison.arms import SampleRuns
+from trace2skill.comparison.contrast import contrast
 from trace2skill.comparison.formats import number, p
 from trace2skill.comparison.hygiene import are_siblings
 from trace2skill.comparison.levels import two_level
@@ -423,3 +425,132 @@ def test_no_p_value_is_rounded_to_the_line(value: float, shown: str) -> None:
 )
 def test_nothing_but_zero_reads_as_zero(value: float, shown: str) -> None:
     assert number(value, "+") == shown
+
+
+class TestReadingsThatDecide:
+    """The sentence gives the numbers of the reading that it goes by."""
+
+    def test_a_sentence_never_contradicts_its_numbers(self, tmp_path: Path) -> None:
+        # Left out: 6 won, none lost, p .016. As failures the control's 20 errors help and the treatment's 14 hurt.
+        a, b = scores(6, 0, 40, 54)
+        a |= {f"c{n:02}": None for n in range(20)} | {f"t{n:02}": 1 for n in range(14)}
+        b |= {f"c{n:02}": 1 for n in range(20)} | {f"t{n:02}": None for n in range(14)}
+        control, treatment = run(tmp_path / "a", a), run(tmp_path / "b", b)
+        up, down = compare(control, treatment), compare(treatment, control)
+
+        assert up.result.p_value < 0.05 < up.as_failures.p_value
+        assert f"p {p(up.p_adjusted_as_failures)}" in verdict(up)
+        assert "No difference" in verdict(up)
+        assert "worse" in verdict(down)
+        assert f"p {p(down.p_adjusted)}" in verdict(down)
+
+    def test_crashes_of_the_control_make_nothing_non_inferior(self, tmp_path: Path) -> None:
+        a, b = scores(4, 5, 12, 12)
+        control, treatment = run(tmp_path / "a", a), run(tmp_path / "b", b)
+        assert not compare(control, treatment, margin=0.15).margins.noninferior
+        crashed = {f"c{n}": None for n in range(6)}
+        again = compare(
+            run(tmp_path / "c", a | crashed), run(tmp_path / "d", b | dict.fromkeys(crashed, 1)), margin=0.15
+        )
+        assert not again.margins.noninferior
+
+    def test_scores_that_know_no_failure_say_that_missing_runs_are_left_out(self, tmp_path: Path) -> None:
+        names = [f"s{n}" for n in range(14)]
+        a = {name: 1.0 + 0.1 * n for n, name in enumerate(names)}
+        b = {name: None if n < 4 else 3.0 + 0.1 * n for n, name in enumerate(names)}
+        found = compare(run(tmp_path / "a", a), run(tmp_path / "b", b))
+        assert "missing runs left out, as no score here is a failure" in verdict(found)
+
+    def test_what_missing_runs_would_have_to_score_is_said_of_the_arm_that_has_them(self, tmp_path: Path) -> None:
+        a, b = scores(9, 0, 5, 6)
+        gone = {f"c{n}": None for n in range(3)}
+        found = compare(run(tmp_path / "a", a | gone), run(tmp_path / "b", b | dict.fromkeys(gone, 1)))
+        assert "better at the 5% level even if every missing run spoke against it" in render(found)
+        # Samples that only one arm was asked about are nobody's failures.
+        more = compare(run(tmp_path / "c", a), run(tmp_path / "d", b | {"d1": 1, "d2": 0}))
+        assert "would have scored" not in render(more)
+
+
+class TestFewTasksAndManySkills:
+    def skills(self, folder: Path, outcomes: list[dict[str, Any]]) -> list[Path]:
+        return [run(folder / f"seed-{n}", each, edit=made(skill=f"run/seed-{n}")) for n, each in enumerate(outcomes, 1)]
+
+    def test_one_task_shows_nothing_however_many_skills(self, tmp_path: Path) -> None:
+        control = run(tmp_path / "a", {"s": 0.1})
+        found = compare(
+            control, self.skills(tmp_path, [{"s": 0.9}, {"s": 0.5}, {"s": 0.7}]), several_skills=True, margin=0.05
+        )
+        assert found.result.p_value == 1.0
+        assert (found.result.low, found.result.high) == (-1.0, 1.0)
+        assert not found.margins.noninferior
+
+    def test_tasks_without_spread_are_not_taken_for_certain(self, tmp_path: Path) -> None:
+        names = [f"s{n:02}" for n in range(20)]
+        control = run(tmp_path / "a", dict.fromkeys(names, 0))
+        skills = self.skills(tmp_path, [dict.fromkeys(names, 1), dict.fromkeys(names, 1) | {"s00": 0}])
+        found = compare(control, skills, several_skills=True)
+        assert found.result.low < 0.8
+        assert found.result.mde > 0.2
+
+    def test_unequal_runs_find_no_effect_where_there_is_none(self) -> None:
+        rng, rejected = np.random.default_rng(0), 0
+        for _ in range(100):
+            outcomes = rng.random((20, 9)) < 0.05
+            control = {
+                f"s{n}": SampleRuns(scores=(float(row[0]),), missing={}, skills=("",)) for n, row in enumerate(outcomes)
+            }
+            treatment = {
+                f"s{n}": SampleRuns(scores=tuple(map(float, row[1:])), missing={}, skills=tuple("abcdefgh"))
+                for n, row in enumerate(outcomes)
+            }
+            rejected += contrast(control, treatment, None, 0).test(resamples=199).p_value <= 0.05
+        # It was 29.
+        assert rejected <= 10
+
+    def test_who_is_compared_says_what_the_sentence_is_about(self, tmp_path: Path) -> None:
+        names = [f"s{n:02}" for n in range(12)]
+        control = self.skills(tmp_path, [dict.fromkeys(names, 0), dict.fromkeys(names, 0) | {"s00": 1}])
+        one = run(tmp_path / "b", dict.fromkeys(names, 1), edit=made(skill="run/other"))
+        none = run(tmp_path / "c", dict.fromkeys(names, 1), edit=made(skill=None))
+        assert compare(control, one, several_skills=True).about == "skill"
+        assert compare(control, none, several_skills=True).about == "condition"
+
+
+class TestSeveralLooks:
+    def timed(self, minutes: Mapping[str, int]) -> Callable[[EvalLog], None]:
+        """Gives each sample the minute at which it was complete."""
+
+        def edit(log: EvalLog) -> None:
+            for sample in log.samples or []:
+                sample.completed_at = f"2026-01-01T00:{minutes[str(sample.id)]:02}:00+00:00"
+
+        return edit
+
+    def test_names_do_not_decide(self, tmp_path: Path) -> None:
+        """Pairs come in the order in which they were complete, whatever they are called."""
+        a, b = scores(14, 2, 4, 4)
+        found = []
+        for names in ({name: name for name in a}, {name: f"z{99 - place}" for place, name in enumerate(a)}):
+            edit = self.timed({names[name]: minute for minute, name in enumerate(a)})
+            arms = [{names[name]: score for name, score in arm.items()} for arm in (a, b)]
+            logs = [run(tmp_path / f"{names['s00']}-{n}", arm, edit=edit) for n, arm in enumerate(arms)]
+            found.append(compare(*logs, anytime=True).anytime)
+        assert found[0] == found[1]
+
+    def test_missing_runs_count_against_whoever_has_them(self, tmp_path: Path) -> None:
+        a, b = scores(14, 0, 4, 4)
+        gone = {f"t{n}": 1 for n in range(8)}
+        edit = self.timed({name: minute for minute, name in enumerate([*gone, *a])})
+        whole = compare(run(tmp_path / "a", a, edit=edit), run(tmp_path / "b", b, edit=edit), anytime=True)
+        part = compare(
+            run(tmp_path / "c", a | gone, edit=edit),
+            run(tmp_path / "d", b | dict.fromkeys(gone), edit=edit),
+            anytime=True,
+        )
+        assert whole.anytime.p_value < 0.05 < part.anytime.p_value
+
+    def test_it_is_not_left_out_in_silence(self, tmp_path: Path) -> None:
+        a = {f"s{n}": 2.0 * n for n in range(8)}
+        b = {name: score + 1 for name, score in a.items()}
+        with pytest.raises(LogError, match="--anytime is for scores within 0 to 1"):
+            compare(run(tmp_path / "a", a), run(tmp_path / "b", b), anytime=True)

@@ -411,3 +411,43 @@ class TestStatsmodels:
         fit = api.OLS(d, np.ones(90)).fit(cov_type="cluster", cov_kwds={"groups": groups})
         # statsmodels also multiplies by (n - 1) / (n - k), which is 1 for a mean.
         assert standard_error(d, groups) == pytest.approx(fit.bse[0], rel=1e-6)
+
+
+class TestWhatCanBeDetected:
+    @pytest.mark.parametrize(("wins", "losses"), [(5, 5), (10, 6), (9, 9)])
+    def test_a_detectable_effect_at_ordinary_results(self, wins: int, losses: int) -> None:
+        a = [0] * wins + [1] * losses + [0] * (20 - wins - losses)
+        b = [1] * wins + [0] * losses + [0] * (20 - wins - losses)
+        assert 0 < paired_test(a, b).mde <= 1
+
+    def test_no_sample_is_enough_whose_test_can_never_reject(self) -> None:
+        four = paired_test([0.0, 0.0, 0.0, 0.0], [9.0, 10.0, 11.0, 12.0])
+        assert four.p_value == 0.125
+        assert np.isnan(four.mde)
+        assert four.n_needed == 6
+        assert np.isnan(four.low)
+        clusters = paired_test(np.zeros(10), np.ones(10), clusters=np.repeat(range(5), 2))
+        assert clusters.n_needed == 12
+
+    def test_unequal_runs_are_in_it(self) -> None:
+        a, b = np.tile([0.1, 0.2], 20), np.tile([0.2, 0.25], 20)
+        plain = paired_test(a, b)
+        noisy = paired_test(a, b, run_variance=np.full(40, 0.2))
+        assert noisy.mde > 2 * plain.mde
+        assert noisy.n_needed > plain.n_needed
+
+    def test_no_p_value_is_below_what_its_signs_can_show(self) -> None:
+        b = 1000 + np.array([1, 2, 3, 4, 5, 6, 7, 8.0])
+        assert paired_test(np.zeros(8), b).p_value == 2 / 2**8
+        many = 1000 + np.random.default_rng(0).normal(size=50)
+        assert paired_test(np.zeros(50), many).p_value == pytest.approx(1 / 10_001)
+
+    @pytest.mark.parametrize("level", [95, 0, 1])
+    def test_a_level_lies_between_zero_and_one(self, level: float) -> None:
+        for refuse in (
+            lambda: mean_interval([0.0, 1.0], confidence=level),
+            lambda: tango_interval(1, 1, 4, level),
+            lambda: paired_test([0, 1], [1, 1], confidence=level),
+        ):
+            with pytest.raises(ValueError, match="lies between 0 and 1"):
+                refuse()
