@@ -38,7 +38,7 @@ name=$(basename "$MODEL")
 echo "speaks: $name, weights $weights (SHA-256 of its safetensors, first 16 digits)"
 
 step "2/6  the server"
-# Without instructions for it a processor emulates bfloat16, and is several times as slow.
+# Without instructions for it a processor emulates bfloat16.
 dtype=float32
 grep -qE 'avx512_bf16|amx_bf16|bf16' /proc/cpuinfo && dtype=bfloat16
 export VLLM_API_KEY=${VLLM_API_KEY:-none} VLLM_BASE_URL=http://127.0.0.1:$port/v1
