@@ -12,7 +12,7 @@ from trace2skill.report.every_eval_ever import Document
 from trace2skill.report.paper import Column, Row, paper_tables
 from trace2skill.report.results import Results, baseline_of, results
 from trace2skill.report.source import ArmKey
-from trace2skill.report.wording import headline, points, tone_of
+from trace2skill.report.wording import headline, p_value, points, tone_of
 from trace2skill.report.writing import write_report
 
 VERIFIED = "spreadsheetbench-verified"
@@ -88,6 +88,9 @@ def test_intervals_of_declared_differences_hold_together(found: Results) -> None
     own = [(delta.comparison.result.low, delta.comparison.result.high) for delta in measured]
 
     assert {delta.family for delta in measured} == {"primary", "secondary"}
+    for delta in found.primary:
+        if delta.comparison:
+            assert (delta.interval[0] <= 0 <= delta.interval[1]) == (delta.adjusted > 0.05)
     for delta, (low, high) in zip(measured, own, strict=True):
         if delta.primary and delta.adjusted > 0.05:
             assert delta.interval[0] < low
@@ -154,8 +157,11 @@ def test_the_export_fits_the_schema_of_the_package(study: FakeStudy, found: Resu
 
 def test_headlines() -> None:
     assert headline([]).text == "No comparison was declared."
-    assert points(0.0) == points(-0.00001) == "0.0"
+    assert points(0.0) == points(-0.0) == "0.0"
     assert points(0.125) == "+12.5"
+    assert points(0.0004) == "+0.04"
+    assert points(2e-308) == ">0"
+    assert (p_value(0.0496), p_value(0.0504)) == ("0.0496", "0.0504")
 
 
 def test_a_verdict_from_some_of_the_seeds_says_so(found: Results) -> None:
