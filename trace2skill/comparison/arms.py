@@ -130,6 +130,25 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
     }
 
 
+def outcome_of(run: Run, measure: Measure) -> float | str:
+    """The score of a run, or the reason why it has none.
+
+    Raises:
+        LogError: The score is not a number and cannot be read as one.
+    """
+    summary = run.summary
+    if summary.error is not None:
+        return "error"
+    score = (summary.scores or {}).get(measure.scorer)
+    where = f"{run.header.file}: sample {summary.id}"
+    value = number_of(score, where, measure.scorer, measure.key) if score is not None else None
+    if value is None:
+        return f"unscored after {summary.limit} limit" if summary.limit else "unscored"
+    if is_invalidated(run):
+        return "invalidated"
+    return value
+
+
 def declared_cluster(arms: Iterable[LoadedArm]) -> str | None:
     """The metadata field by which the task of all logs groups its samples; None if it names none, or not one."""
     logs = [log for arm in arms for log in arm.logs]
@@ -168,23 +187,9 @@ def _outcomes(log: LoadedLog, measure: Measure) -> Iterator[tuple[str, float | s
     seen: Counter[str] = Counter()
     for run in log.runs:
         seen[str(run.summary.id)] += 1
-        yield str(run.summary.id), _outcome(run, measure)
+        yield str(run.summary.id), outcome_of(run, measure)
     epochs = max([log.header.epochs, *seen.values()])
     expected = {*log.header.sample_ids, *seen}
     for sample_id in sorted(expected):
         for _ in range(epochs - seen[sample_id]):
             yield sample_id, "absent"
-
-
-def _outcome(run: Run, measure: Measure) -> float | str:
-    summary = run.summary
-    if summary.error is not None:
-        return "error"
-    score = (summary.scores or {}).get(measure.scorer)
-    where = f"{run.header.file}: sample {summary.id}"
-    value = number_of(score, where, measure.scorer, measure.key) if score is not None else None
-    if value is None:
-        return f"unscored after {summary.limit} limit" if summary.limit else "unscored"
-    if is_invalidated(run):
-        return "invalidated"
-    return value
