@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from inspect_ai.log import EvalSampleSummary
+
 from trace2skill.errors import LogError
 from trace2skill.logs.files import LoadedLog, Run, failure_of, is_invalidated, load_logs, number_of
 
@@ -150,32 +152,58 @@ def outcome_of(run: Run, measure: Measure) -> float | str:
 
 
 def declared_cluster(arms: Iterable[LoadedArm]) -> str | None:
-    """The metadata field by which the task of all logs groups its samples; None if it names none, or not one."""
+    """The metadata field by which a task groups its samples, if any of the logs declares one that samples have.
+
+    An older log may lack the declaration; its samples depend on each other all the same. A field that no sample has is
+    no declaration of this kind: who wrote the log used the word for something else.
+
+    Raises:
+        LogError: Logs declare different fields.
+    """
     logs = [log for arm in arms for log in arm.logs]
-    found = {log.header.cluster for log in logs}
-    cluster = found.pop() if len(found) == 1 else ""
-    there = all(cluster in summary.metadata for log in logs for summary in log.summaries)
-    return cluster if cluster and there else None
+    had = {field for log in logs for summary in log.summaries for field in summary.metadata}
+    found = sorted({log.header.cluster for log in logs} & had)
+    if len(found) > 1:
+        raise LogError(
+            f"The logs declare different fields that group dependent samples: {', '.join(found)}. Name one with "
+            "--cluster, or pass --cluster none to count samples as independent."
+        )
+    return found[0] if found else None
 
 
 def read_clusters(arms: Iterable[LoadedArm], cluster: str) -> dict[str, str]:
-    """The cluster of each sample, from its metadata.
+    """The cluster of each sample, from its metadata in any log.
 
     Raises:
-        LogError: A sample has no such metadata field.
+        LogError: A sample has no such metadata field, or two logs disagree about it.
     """
     clusters: dict[str, str] = {}
-    for arm in arms:
-        for log in arm.logs:
-            for summary in log.summaries:
-                if cluster not in summary.metadata:
-                    fields = ", ".join(sorted(summary.metadata)) or "none"
-                    raise LogError(
-                        f"{log.file}: sample {summary.id} has no metadata field '{cluster}' to cluster by. "
-                        f"Its fields: {fields}."
-                    )
-                clusters[str(summary.id)] = str(summary.metadata[cluster])
+    ran: dict[str, EvalSampleSummary] = {}
+    for summary in (summary for arm in arms for log in arm.logs for summary in log.summaries):
+        name = str(summary.id)
+        ran[name] = summary
+        if (value := cluster_of(summary, cluster)) is None:
+            continue
+        if clusters.setdefault(name, value) != value:
+            raise LogError(
+                f"Sample {name} is of {cluster} {clusters[name]} in one log and of {value} in another. Pick logs "
+                "of one state of the dataset, or pass --cluster none to count samples as independent."
+            )
+    # Nobody knows what the others depend on: as clusters of their own they would count as independent, unasked.
+    if lacking := [name for name in ran if name not in clusters]:
+        fields = ", ".join(sorted(ran[lacking[0]].metadata)) or "none"
+        raise LogError(
+            f"{len(lacking)} of {len(ran)} samples, such as {lacking[0]}, have no metadata field '{cluster}' to "
+            f"cluster by, or nothing in it. Its fields: {fields}. Name another with --cluster, or pass --cluster none "
+            "to count samples as independent."
+        )
     return clusters
+
+
+def cluster_of(summary: EvalSampleSummary, field: str) -> str | None:
+    """What a sample has in a metadata field that groups samples; None if it has nothing there."""
+    value = summary.metadata.get(field)
+    return None if value is None or value == "" else str(value)
 
 
 def _scorers(log: LoadedLog) -> set[str]:
