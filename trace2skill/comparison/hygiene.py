@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from trace2skill.comparison.arms import LoadedArm
@@ -62,12 +63,31 @@ def check_same_samples(arms: Iterable[LoadedArm], allow_different_tasks: bool) -
                 )
 
 
-def check_aa(control: LoadedArm, again: LoadedArm) -> None:
-    """Refuse repeated runs that are not of the control.
+def further_runs(control: LoadedArm, again: LoadedArm, arms: Iterable[LoadedArm], options: Options) -> LoadedArm:
+    """Those of the repeated runs that the control does not have: a folder of them may hold its own logs as well.
+
+    Args:
+        control: The baseline.
+        again: What was named as its repeated runs.
+        arms: All arms of the comparison.
+        options: What was asked.
 
     Raises:
-        LogError: They differ from it in model, task or arguments of the task.
+        LogError: They differ from the baseline in model, task or arguments of the task; or, unless that is allowed, one
+            is there twice, or an arm has it under another id: a run is no repetition of itself.
     """
+    _check_alike(control, again)
+    known = {header.eval_id for header in _headers(control)}
+    logs = tuple(log for log in again.logs if not known & {header.eval_id for header in log.headers})
+    further = replace(again, logs=logs)
+    if not options.allow_same_logs:
+        _refuse_copies(further)
+        for arm in arms:
+            _refuse_shared(arm, further)
+    return further
+
+
+def _check_alike(control: LoadedArm, again: LoadedArm) -> None:
     for name, said in (
         ("model", lambda header: header.model.model),
         ("task", lambda header: header.title),

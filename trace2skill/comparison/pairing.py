@@ -29,7 +29,7 @@ from trace2skill.comparison.contrast import (
     tipping_point,
 )
 from trace2skill.comparison.exposure import refuse_in_sample, seen_by, unrecorded_in
-from trace2skill.comparison.hygiene import check_aa, check_arms, check_same_samples
+from trace2skill.comparison.hygiene import check_arms, check_same_samples, further_runs
 from trace2skill.comparison.margin import Margins, margins
 from trace2skill.comparison.means import TINY
 from trace2skill.comparison.options import NO_CLUSTERS, Asked, Options
@@ -197,12 +197,9 @@ class _Table:
         """All runs of the baseline, those that were repeated for their noise included."""
         if self.options.aa is None:
             return self.runs[self.baseline]
-        again = load_arm("A/A", self.options.aa)
         control = self.arms[self.baseline]
-        check_aa(control, again)
-        known = {header.eval_id for log in control.logs for header in log.headers}
-        logs = tuple(log for log in again.logs if log.header.eval_id not in known)
-        both = LoadedArm(name="A/A", logs=(*control.logs, *logs), superseded=())
+        again = further_runs(control, load_arm("A/A", self.options.aa), self.arms.values(), self.options)
+        both = LoadedArm(name="A/A", logs=(*control.logs, *again.logs), superseded=())
         return read_runs(both, self.measure)
 
     def _noise(self, found: Contrast) -> Noise | None:

@@ -1,0 +1,101 @@
+"""What would make a comparison say more than its logs do: clusters, repetitions, memories, samples seen, attempts."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.trace2skill.comparison.logs import write
+from trace2skill.comparison import compare
+from trace2skill.errors import LogError
+
+NAMES = [f"s{number:02}" for number in range(20)]
+CONTROL = {name: int(8 <= number < 14) for number, name in enumerate(NAMES)}
+TREATMENT = {name: int(number < 14) for number, name in enumerate(NAMES)}
+UUIDS = {(name, 1): f"run of {name}" for name in NAMES}
+
+
+def by_four(name: str) -> Mapping[str, object]:
+    return {"table": int(name[1:]) // 4}
+
+
+class TestClusters:
+    def test_one_log_that_declares_them_is_enough(self, tmp_path: Path) -> None:
+        control = write(tmp_path / "a.eval", CONTROL, metadata=by_four)
+        found = compare(control, write(tmp_path / "b.eval", TREATMENT, metadata=by_four, cluster="table"))
+        assert (found.cluster, found.cluster_source, found.result.units) == ("table", "task", 5)
+        assert found.result.p_value == 0.5
+
+    def test_one_log_that_has_the_field_is_enough(self, tmp_path: Path) -> None:
+        control = write(tmp_path / "a.eval", CONTROL, metadata=lambda _: {})
+        found = compare(control, write(tmp_path / "b.eval", TREATMENT, metadata=by_four, cluster="table"))
+        assert found.result.units == 5
+
+    @pytest.mark.parametrize("lacking", [{}, {"table": None}, {"table": ""}])
+    @pytest.mark.parametrize("asked", [None, "table"])
+    def test_samples_that_lack_the_field_are_not_independent(
+        self, lacking: dict[str, object], asked: str | None, tmp_path: Path
+    ) -> None:
+        def some(name: str) -> Mapping[str, object]:
+            return lacking if name > "s16" else by_four(name)
+
+        control = write(tmp_path / "a.eval", CONTROL, metadata=some, cluster="table")
+        treatment = write(tmp_path / "b.eval", TREATMENT, metadata=some, cluster="table")
+        with pytest.raises(LogError, match=r"3 of 20 samples, such as s17, have no .*'table'.*--cluster none"):
+            compare(control, treatment, cluster=asked)
+        assert compare(control, treatment, cluster="none").result.units == 20
+
+    def test_a_field_with_nothing_in_it_is_no_one_cluster(self, tmp_path: Path) -> None:
+        logs = [
+            write(tmp_path / name, outcomes, metadata=lambda _: {"table": None}, cluster="table")
+            for name, outcomes in (("a.eval", CONTROL), ("b.eval", TREATMENT))
+        ]
+        with pytest.raises(LogError, match="20 of 20 samples"):
+            compare(*logs)
+
+    def test_logs_that_disagree_are_refused(self, tmp_path: Path) -> None:
+        control = write(tmp_path / "a.eval", CONTROL, metadata=by_four, cluster="table")
+        treatment = write(tmp_path / "b.eval", TREATMENT, metadata=lambda name: {"table": name, "page": 1})
+        with pytest.raises(LogError, match=r"Sample s00 is of table 0 in one log and of s00 in another"):
+            compare(control, treatment)
+        other = write(tmp_path / "c.eval", TREATMENT, metadata=lambda _: {"page": 1}, cluster="page")
+        with pytest.raises(LogError, match=r"different fields that group dependent samples: page, table\."):
+            compare(control, other)
+
+
+class TestRepetitions:
+    @pytest.fixture
+    def arms(self, tmp_path: Path) -> tuple[Path, Path]:
+        control = write(tmp_path / "a" / "one.eval", CONTROL, uuids=UUIDS)
+        return control, write(tmp_path / "b" / "one.eval", TREATMENT)
+
+    def test_a_run_is_no_repetition_of_itself(self, arms: tuple[Path, Path], tmp_path: Path) -> None:
+        again = write(tmp_path / "aa.eval", CONTROL, uuids=UUIDS)
+        with pytest.raises(LogError, match=r"arm 'control' and .*aa\.eval of arm 'A/A' hold the same runs"):
+            compare(*arms, aa=again)
+        found = compare(*arms, aa=again, allow_same_logs=True)
+        assert found.noise is not None
+
+    def test_nor_are_two_copies(self, arms: tuple[Path, Path], tmp_path: Path) -> None:
+        again = write(tmp_path / "aa" / "one.eval", CONTROL)
+        shutil.copy(again, tmp_path / "aa" / "two.eval")
+        with pytest.raises(LogError, match=r"'A/A': .*one\.eval, .*two\.eval hold one and the same evaluation"):
+            compare(*arms, aa=tmp_path / "aa")
+
+    def test_nor_are_two_copies_under_other_ids(self, arms: tuple[Path, Path], tmp_path: Path) -> None:
+        uuids = {run: f"another {name}" for run, name in UUIDS.items()}
+        for name in ("one", "two"):
+            write(tmp_path / "aa" / f"{name}.eval", CONTROL, uuids=uuids)
+        with pytest.raises(LogError, match=r"'A/A': sample s00 .* is one and the same run"):
+            compare(*arms, aa=tmp_path / "aa")
+
+    def test_nor_is_the_treatment(self, arms: tuple[Path, Path]) -> None:
+        with pytest.raises(LogError, match="of arm 'A/A' hold the same runs"):
+            compare(*arms, aa=arms[1])
+
+    def test_a_folder_may_hold_the_control_too(self, arms: tuple[Path, Path], tmp_path: Path) -> None:
+        write(tmp_path / "a" / "two.eval", CONTROL | {"s00": 1})
+        found = compare(*arms, aa=tmp_path / "a")
+        assert found.noise is not None
+        assert (found.noise.runs, found.noise.flipped) == (2, 1 / 20)
