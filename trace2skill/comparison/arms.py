@@ -15,6 +15,7 @@ from inspect_ai.log import EvalSampleSummary
 
 from trace2skill.errors import LogError
 from trace2skill.logs.files import LoadedLog, Run, failure_of, is_invalidated, load_logs, number_of
+from trace2skill.logs.header import Header
 
 Logs = str | Path | Sequence[str | Path]
 """An .eval file, a folder of them, or several of either."""
@@ -49,9 +50,9 @@ class SampleRuns:
     missing: Mapping[str, int]
     """Number of missing runs for each reason."""
     skills: tuple[str, ...] = ()
-    """The skill of each scored run, in the same order; empty for no skill."""
+    """The skill or memory of each scored run, in the same order; empty for neither."""
     missing_skills: tuple[str, ...] = ()
-    """The skill of each missing run."""
+    """The skill or memory of each missing run."""
     planned: bool = True
     """Whether the arm's logs call for runs of it."""
 
@@ -115,7 +116,7 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
     scores: dict[str, list[tuple[float, str]]] = defaultdict(list)
     missing: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for log in arm.logs:
-        skill = str(log.header.arguments.get("skill") or "")
+        skill = given_in(log.header)
         for sample_id, outcome in _outcomes(log, measure):
             if isinstance(outcome, str):
                 missing[sample_id].append((outcome, skill))
@@ -130,6 +131,11 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
         )
         for sample_id in sorted(scores.keys() | missing.keys())
     }
+
+
+def given_in(header: Header) -> str:
+    """What was given to the agent of an evaluation: its skill, its memory, or both; empty for neither."""
+    return " and ".join(str(value) for name in ("skill", "memory") if (value := header.arguments.get(name)))
 
 
 def outcome_of(run: Run, measure: Measure) -> float | str:

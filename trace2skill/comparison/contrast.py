@@ -41,7 +41,7 @@ class Contrast:
 
     @property
     def levels(self) -> TwoLevel | None:
-        """The difference with its error over tasks and skills; None where neither arm has several skills."""
+        """The difference with its error over tasks and skills; None where neither arm has several of them."""
         arms = [_by_skill(runs, self.samples) for runs in (self.control, self.treatment)]
         return two_level(*arms, clusters=self.labels) if max(arm.shape[1] for arm in arms) > 1 else None
 

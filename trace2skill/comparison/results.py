@@ -232,7 +232,7 @@ class Comparison(_Record):
     """The same of `as_failures`, or of `result` where that is None."""
 
     skills: int = 0
-    """Different skills that the treatment was run with, each an evolution seed of one method."""
+    """Different skills, or memories, that the treatment was run with, each an evolution seed of one method."""
 
     about: Literal["condition", "skill", "method"] = "condition"
     """What the difference is about: two conditions, one evolved skill, or the method that made several."""

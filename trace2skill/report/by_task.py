@@ -13,7 +13,7 @@ from statistics import fmean
 
 from trace2skill.comparison import Comparison
 from trace2skill.comparison import results as compared
-from trace2skill.comparison.arms import LoadedArm, Measure, SampleRuns, load_arm, outcome_of, read_clusters
+from trace2skill.comparison.arms import LoadedArm, Measure, SampleRuns, given_in, load_arm, outcome_of, read_clusters
 from trace2skill.comparison.contrast import (
     Contrast,
     Runs,
@@ -129,7 +129,7 @@ def _tasks(arm: LoadedArm, metric: str, comparison: Comparison, cases: _Cases) -
     """The runs of each task: one for each log and epoch."""
     scores: dict[str, list[tuple[float | None, str]]] = defaultdict(list)
     for log in arm.logs:
-        skill = str(log.header.arguments.get("skill") or "")
+        skill = given_in(log.header)
         for task, outcomes in _outcomes(log, comparison, cases):
             known = [score for score in outcomes if score is not None]
             scores[task].append((METRICS[metric](known) if len(known) == len(outcomes) else None, skill))

@@ -99,3 +99,26 @@ class TestRepetitions:
         found = compare(*arms, aa=tmp_path / "a")
         assert found.noise is not None
         assert (found.noise.runs, found.noise.flipped) == (2, 1 / 20)
+
+
+class TestMemories:
+    @pytest.fixture(params=["skill", "memory"])
+    def kind(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_several_are_draws_of_their_method(self, kind: str, tmp_path: Path) -> None:
+        control = write(tmp_path / "a.eval", CONTROL)
+        for seed in (1, 2, 3):
+            outcomes = TREATMENT | {name: 0 for name in NAMES if int(name[1:]) % 3 == seed - 1}
+            write(tmp_path / "b" / f"{seed}.eval", outcomes, **{kind: f"run/seed-{seed}"})
+        found = compare(control, tmp_path / "b")
+        assert (found.about, found.skills) == ("method", 3)
+        assert found.result.test.startswith("two-level t (tasks and 3 ")
+
+    def test_those_of_several_methods_are_refused(self, kind: str, tmp_path: Path) -> None:
+        control = write(tmp_path / "a.eval", CONTROL)
+        for name in ("one", "other"):
+            write(tmp_path / "b" / f"{name}.eval", TREATMENT, **{kind: f"{name}/seed-1"})
+        with pytest.raises(LogError, match=r"logs of 2 (skills|memories): one/seed-1, other/seed-1.*--several-skills"):
+            compare(control, tmp_path / "b")
+        assert compare(control, tmp_path / "b", several_skills=True).about == "method"
