@@ -134,7 +134,8 @@ class _Table:
                 f"No sample has a score in both arms: '{control.name}' has {_scored(found.control)} scored samples, "
                 f"'{treatment.name}' has {_scored(found.treatment)}. Evaluate both on the same split."
             )
-        seen = seen_by((control, treatment), tuple(found.control), lenient=self.options.allow_in_sample)
+        lenient = self.options.allow_in_sample
+        seen = seen_by((control, treatment), tuple(found.control), cluster=self.cluster, lenient=lenient)
         if not self.options.allow_in_sample:
             refuse_in_sample(seen, len(found.control))
         logs = [log for arm in (control, treatment) for log in arm.logs]

@@ -9,6 +9,7 @@ import pytest
 from tests.trace2skill.comparison.logs import write
 from trace2skill.comparison import compare
 from trace2skill.errors import LogError
+from trace2skill.skill.seen import Exposure, Seen
 
 NAMES = [f"s{number:02}" for number in range(20)]
 CONTROL = {name: int(8 <= number < 14) for number, name in enumerate(NAMES)}
@@ -122,3 +123,45 @@ class TestMemories:
         with pytest.raises(LogError, match=r"logs of 2 (skills|memories): one/seed-1, other/seed-1.*--several-skills"):
             compare(control, tmp_path / "b")
         assert compare(control, tmp_path / "b", several_skills=True).about == "method"
+
+
+def exposed(folder: Path, *samples: str, **groups: tuple[str, ...]) -> str:
+    """A skill's run folder that says what it has seen."""
+    folder.mkdir(parents=True)
+    exposure = Exposure(task="quiz", dataset="quiz-data", split="evolve", samples=samples, groups=groups)
+    (folder / "seen.json").write_text(Seen(exposures=(exposure,)).model_dump_json())
+    return str(folder)
+
+
+class TestInSample:
+    OUTCOMES: Mapping[str, object] = {"a1": 1, "a2": 0, "b1": 1, "c1": 1}
+
+    def test_a_renamed_task_hides_no_dataset(self, tmp_path: Path) -> None:
+        skill = exposed(tmp_path / "run", "a1")
+        control = write(tmp_path / "a.eval", self.OUTCOMES, task="quiz_v2")
+        with pytest.raises(LogError, match="made from 1 of the 4 samples"):
+            compare(control, write(tmp_path / "b.eval", self.OUTCOMES, task="quiz_v2", skill=skill))
+
+    @pytest.mark.parametrize("declared", [("table", None), (None, "table"), (None, None)])
+    def test_a_table_is_one_whoever_names_it(self, declared: tuple[str | None, str | None], tmp_path: Path) -> None:
+        skill = exposed(tmp_path / "run", "a9", table=("a",))
+        control = write(tmp_path / "a.eval", self.OUTCOMES, cluster=declared[0])
+        treatment = write(tmp_path / "b.eval", self.OUTCOMES, cluster=declared[1], skill=skill)
+        with pytest.raises(LogError, match="2 others lie on a table that it has seen"):
+            compare(control, treatment, cluster=None if any(declared) else "table")
+
+    def test_samples_that_count_as_independent_are_seen_all_the_same(self, tmp_path: Path) -> None:
+        skill = exposed(tmp_path / "run", "a9", table=("a",))
+        control = write(tmp_path / "a.eval", self.OUTCOMES, cluster="table")
+        treatment = write(tmp_path / "b.eval", self.OUTCOMES, cluster="table", skill=skill)
+        with pytest.raises(LogError, match="2 others lie on a table that it has seen"):
+            compare(control, treatment, cluster="none")
+
+    def test_what_is_in_either_log_of_a_skill_is_told(self, tmp_path: Path) -> None:
+        skill = exposed(tmp_path / "run", "q9", table=("a", "b"))
+        control = write(tmp_path / "a.eval", self.OUTCOMES, cluster="table")
+        for part in (("a1", "a2"), ("b1", "c1")):
+            outcomes = {name: 1 for name in part}
+            write(tmp_path / "b" / f"{part[0]}.eval", outcomes, cluster="table", skill=skill)
+        [seen] = compare(control, tmp_path / "b", allow_in_sample=True).seen
+        assert (seen.samples, seen.related, seen.group) == ((), ("a1", "a2", "b1"), "table")
