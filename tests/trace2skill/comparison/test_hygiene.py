@@ -8,6 +8,7 @@ import pytest
 
 from tests.trace2skill.comparison.logs import write
 from trace2skill.comparison import compare
+from trace2skill.comparison.repeats import repeats
 from trace2skill.errors import LogError
 from trace2skill.skill.seen import Exposure, Seen
 
@@ -100,6 +101,27 @@ class TestRepetitions:
         found = compare(*arms, aa=tmp_path / "a")
         assert found.noise is not None
         assert (found.noise.runs, found.noise.flipped) == (2, 1 / 20)
+
+
+class TestPassAtK:
+    def test_a_failed_run_of_most_samples_leaves_none_of_them_out(self) -> None:
+        found = repeats([[0, 0, 0, 0], *[[1, 1, 1]] * 11])
+        assert found is not None
+        assert (found.k, found.samples, found.of) == (3, 12, 12)
+        assert found.average == found.any_of_k == found.all_of_k == pytest.approx(11 / 12)
+
+    def test_a_sample_with_more_runs_counts_with_all(self) -> None:
+        found = repeats([[1, 0, 0, 0], [1, 1, 0], [0, 1, 1], [1]])
+        assert found is not None
+        assert (found.k, found.samples, found.of) == (3, 3, 4)
+        assert found.average == pytest.approx((1 / 4 + 2 / 3 + 2 / 3) / 3)
+        assert found.any_of_k == pytest.approx((3 / 4 + 1 + 1) / 3)
+        assert found.all_of_k == 0
+
+    def test_few_that_were_run_twice_tell_nothing(self) -> None:
+        assert repeats([[1, 0], [1], [0]]) is None
+        assert repeats([[1, 0], [1]]) is None
+        assert repeats([]) is None
 
 
 class TestMemories:
