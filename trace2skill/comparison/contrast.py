@@ -148,8 +148,9 @@ def regressions(found: Contrast) -> tuple[str, ...]:
 
 
 def lost(found: Contrast) -> tuple[str, ...]:
-    """Samples that the control has points for, and of which all runs of the treatment are missing."""
-    gone = (s for s in sorted(found.control) if found.treatment[s].missing and not found.treatment[s].scores)
+    """Samples that the control has points for, and of which all runs of the treatment are missing that were planned."""
+    planned = (s for s in sorted(found.control) if found.treatment[s].planned)
+    gone = (s for s in planned if found.treatment[s].missing and not found.treatment[s].scores)
     return tuple(s for s in gone if found.control[s].scores and found.control[s].score > 0)
 
 

@@ -1,7 +1,7 @@
 """Logs that do not make an arm: shared with another arm, there twice, or of several models or skills."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -141,13 +141,22 @@ def _refuse_several(what: str, arm: LoadedArm, found: set[str], flag: str) -> No
 
 
 def _refuse_shared(one: LoadedArm, other: LoadedArm) -> None:
-    evaluations = {header.eval_id: header for header in _headers(one)}
+    evaluations = {name: header for header in _headers(one) for name in _names(header)}
     runs = {run.summary.uuid: run.header for log in one.logs for run in log.runs if run.summary.uuid}
     for log in other.logs:
-        shared = next((evaluations[header.eval_id] for header in log.headers if header.eval_id in evaluations), None)
+        names = (name for header in log.headers for name in _names(header))
+        shared = next((evaluations[name] for name in names if name in evaluations), None)
         shared = shared or next((runs[run.summary.uuid] for run in log.runs if run.summary.uuid in runs), None)
         if shared:
             raise LogError(
                 f"{shared.file} of arm '{one.name}' and {log.file} of arm '{other.name}' hold the same runs: an arm "
-                "does not differ from itself. Name other logs, or pass --allow-same-logs."
+                "does not differ from itself, nor from another attempt at it. Name other logs, or pass "
+                "--allow-same-logs."
             )
+
+
+def _names(header: Header) -> Iterator[tuple[str, ...]]:
+    """By what an evaluation is known: its id, and that of its task and model, which a retry keeps."""
+    yield (header.eval_id,)
+    if header.task_id:
+        yield header.task_id, header.model.model

@@ -219,7 +219,7 @@ class Comparison(_Record):
     """Samples that the treatment scored lower than the control, the largest loss first."""
 
     lost: tuple[str, ...] = ()
-    """Samples that the control has points for, and of which all runs of the treatment are missing."""
+    """Samples that the control has points for, and of which all runs are missing that the treatment's logs call for."""
 
     simultaneous: tuple[float, float] = (math.nan, math.nan)
     """Interval of the difference that holds together with those of the other comparisons of its table at 95%; it

@@ -187,3 +187,28 @@ class TestInSample:
             write(tmp_path / "b" / f"{part[0]}.eval", outcomes, cluster="table", skill=skill)
         [seen] = compare(control, tmp_path / "b", allow_in_sample=True).seen
         assert (seen.samples, seen.related, seen.group) == ((), ("a1", "a2", "b1"), "table")
+
+
+class TestAttempts:
+    def test_one_without_scores_hides_none_that_has_them(self, tmp_path: Path) -> None:
+        control = write(tmp_path / "a.eval", CONTROL)
+        write(
+            tmp_path / "b" / "1.eval", TREATMENT | {"s00": "error"}, task_id="task", created="2026-11-20T10:00:00+00:00"
+        )
+        unscored = dict.fromkeys(NAMES[:19])
+        write(tmp_path / "b" / "2.eval", unscored, task_id="task", created="2026-11-21T10:00:00+00:00")
+        found = compare(control, tmp_path / "b")
+        assert (found.treatment.samples, found.treatment.scored) == (20, 19)
+        assert [(sample.id, sample.missing) for sample in found.treatment.missing] == [("s00", {"unscored": 1})]
+
+    def test_two_at_one_evaluation_are_no_two_arms(self, tmp_path: Path) -> None:
+        logs = [write(tmp_path / f"{name}.eval", CONTROL, task_id="task") for name in "ab"]
+        with pytest.raises(LogError, match=r"hold the same runs.*nor from another attempt"):
+            compare(logs[0], logs[1])
+        assert compare(logs[0], logs[1], allow_same_logs=True).result.n == 20
+
+    def test_samples_that_were_not_planned_are_not_lost(self, tmp_path: Path) -> None:
+        control = write(tmp_path / "a.eval", CONTROL)
+        part = {name: TREATMENT[name] for name in NAMES[:9]}
+        assert compare(control, write(tmp_path / "b.eval", part)).lost == ()
+        assert compare(control, write(tmp_path / "c.eval", part, planned=NAMES[:10])).lost == ("s09",)
