@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from inspect_ai.log import EvalSampleSummary
+
 from trace2skill.errors import LogError
 from trace2skill.logs.files import LoadedLog, Run, failure_of, is_invalidated, load_logs, number_of
+from trace2skill.logs.header import Header
 
 ABSENT = "absent"
 """Why a run is missing that never happened."""
@@ -51,9 +54,9 @@ class SampleRuns:
     missing: Mapping[str, int]
     """Number of missing runs for each reason."""
     skills: tuple[str, ...] = ()
-    """The skill of each scored run, in the same order; empty for no skill."""
+    """The skill or memory of each scored run, in the same order; empty for neither."""
     missing_skills: tuple[str, ...] = ()
-    """The skill of each missing run."""
+    """The skill or memory of each missing run."""
     planned: bool = True
     """Whether the arm's logs call for runs of it."""
     completed: str = ""
@@ -123,7 +126,7 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
         for run in log.runs:
             sample_id = str(run.summary.id)
             completed[sample_id] = max(completed[sample_id], _utc(run.summary.completed_at))
-        skill = str(log.header.arguments.get("skill") or "")
+        skill = given_in(log.header)
         for sample_id, outcome in _outcomes(log, measure):
             if isinstance(outcome, str):
                 missing[sample_id].append((outcome, skill))
@@ -141,57 +144,21 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
     }
 
 
+def given_in(header: Header) -> str:
+    """What was given to the agent of an evaluation: its skill, its memory, or both; empty for neither."""
+    return " and ".join(str(value) for name in ("skill", "memory") if (value := header.arguments.get(name)))
+
+
 def _utc(time: str | None) -> str:
     return datetime.fromisoformat(time).astimezone(UTC).isoformat() if time else ""
 
 
-def declared_cluster(arms: Iterable[LoadedArm]) -> str | None:
-    """The metadata field by which the task of all logs groups its samples; None if it names none, or not one."""
-    logs = [log for arm in arms for log in arm.logs]
-    found = {log.header.cluster for log in logs}
-    cluster = found.pop() if len(found) == 1 else ""
-    there = all(cluster in summary.metadata for log in logs for summary in log.summaries)
-    return cluster if cluster and there else None
-
-
-def read_clusters(arms: Iterable[LoadedArm], cluster: str) -> dict[str, str]:
-    """The cluster of each sample, from its metadata.
+def outcome_of(run: Run, measure: Measure) -> float | str:
+    """The score of a run, or the reason why it has none.
 
     Raises:
-        LogError: A sample has no such metadata field.
+        LogError: The score is not a number and cannot be read as one.
     """
-    clusters: dict[str, str] = {}
-    for arm in arms:
-        for log in arm.logs:
-            for summary in log.summaries:
-                if cluster not in summary.metadata:
-                    fields = ", ".join(sorted(summary.metadata)) or "none"
-                    raise LogError(
-                        f"{log.file}: sample {summary.id} has no metadata field '{cluster}' to cluster by. "
-                        f"Its fields: {fields}."
-                    )
-                clusters[str(summary.id)] = str(summary.metadata[cluster])
-    return clusters
-
-
-def _scorers(log: LoadedLog) -> set[str]:
-    return {name for summary in log.summaries for name in (summary.scores or {})}
-
-
-def _outcomes(log: LoadedLog, measure: Measure) -> Iterator[tuple[str, float | str]]:
-    """Score or reason for its absence, for each run that the log's dataset and epochs call for."""
-    seen: Counter[str] = Counter()
-    for run in log.runs:
-        seen[str(run.summary.id)] += 1
-        yield str(run.summary.id), _outcome(run, measure)
-    epochs = max([log.header.epochs, *seen.values()])
-    expected = {*log.header.sample_ids, *seen}
-    for sample_id in sorted(expected):
-        for _ in range(epochs - seen[sample_id]):
-            yield sample_id, ABSENT
-
-
-def _outcome(run: Run, measure: Measure) -> float | str:
     summary = run.summary
     if summary.error is not None:
         return "error"
@@ -203,3 +170,75 @@ def _outcome(run: Run, measure: Measure) -> float | str:
     if is_invalidated(run):
         return "invalidated"
     return value
+
+
+def declared_cluster(arms: Iterable[LoadedArm]) -> str | None:
+    """The metadata field by which a task groups its samples, if any of the logs declares one that samples have.
+
+    An older log may lack the declaration; its samples depend on each other all the same. A field that no sample has is
+    no declaration of this kind: who wrote the log used the word for something else.
+
+    Raises:
+        LogError: Logs declare different fields.
+    """
+    logs = [log for arm in arms for log in arm.logs]
+    had = {field for log in logs for summary in log.summaries for field in summary.metadata}
+    found = sorted({log.header.cluster for log in logs} & had)
+    if len(found) > 1:
+        raise LogError(
+            f"The logs declare different fields that group dependent samples: {', '.join(found)}. Name one with "
+            "--cluster, or pass --cluster none to count samples as independent."
+        )
+    return found[0] if found else None
+
+
+def read_clusters(arms: Iterable[LoadedArm], cluster: str) -> dict[str, str]:
+    """The cluster of each sample, from its metadata in any log.
+
+    Raises:
+        LogError: A sample has no such metadata field, or two logs disagree about it.
+    """
+    clusters: dict[str, str] = {}
+    ran: dict[str, EvalSampleSummary] = {}
+    for summary in (summary for arm in arms for log in arm.logs for summary in log.summaries):
+        name = str(summary.id)
+        ran[name] = summary
+        if (value := cluster_of(summary, cluster)) is None:
+            continue
+        if clusters.setdefault(name, value) != value:
+            raise LogError(
+                f"Sample {name} is of {cluster} {clusters[name]} in one log and of {value} in another. Pick logs "
+                "of one state of the dataset, or pass --cluster none to count samples as independent."
+            )
+    # Nobody knows what the others depend on: as clusters of their own they would count as independent, unasked.
+    if lacking := [name for name in ran if name not in clusters]:
+        fields = ", ".join(sorted(ran[lacking[0]].metadata)) or "none"
+        raise LogError(
+            f"{len(lacking)} of {len(ran)} samples, such as {lacking[0]}, have no metadata field '{cluster}' to "
+            f"cluster by, or nothing in it. Its fields: {fields}. Name another with --cluster, or pass --cluster none "
+            "to count samples as independent."
+        )
+    return clusters
+
+
+def cluster_of(summary: EvalSampleSummary, field: str) -> str | None:
+    """What a sample has in a metadata field that groups samples; None if it has nothing there."""
+    value = summary.metadata.get(field)
+    return None if value is None or value == "" else str(value)
+
+
+def _scorers(log: LoadedLog) -> set[str]:
+    return {name for summary in log.summaries for name in (summary.scores or {})}
+
+
+def _outcomes(log: LoadedLog, measure: Measure) -> Iterator[tuple[str, float | str]]:
+    """Score or reason for its absence, for each run that the log's dataset and epochs call for."""
+    seen: Counter[str] = Counter()
+    for run in log.runs:
+        seen[str(run.summary.id)] += 1
+        yield str(run.summary.id), outcome_of(run, measure)
+    epochs = max([log.header.epochs, *seen.values()])
+    expected = {*log.header.sample_ids, *seen}
+    for sample_id in sorted(expected):
+        for _ in range(epochs - seen[sample_id]):
+            yield sample_id, ABSENT

@@ -41,7 +41,7 @@ class Contrast:
 
     @property
     def levels(self) -> TwoLevel | None:
-        """The difference with its error over tasks and skills; None where neither arm has several skills."""
+        """The difference with its error over tasks and skills; None where neither arm has several of them."""
         arms = [_by_skill(runs, self.samples) for runs in (self.control, self.treatment)]
         return two_level(*arms, clusters=self.labels) if max(arm.shape[1] for arm in arms) > 1 else None
 
@@ -169,8 +169,9 @@ def regressions(found: Contrast) -> tuple[str, ...]:
 
 
 def lost(found: Contrast) -> tuple[str, ...]:
-    """Samples that the control has points for, and of which all runs of the treatment are missing."""
-    gone = (s for s in sorted(found.control) if found.treatment[s].missing and not found.treatment[s].scores)
+    """Samples that the control has points for, and of which all runs of the treatment are missing that were planned."""
+    planned = (s for s in sorted(found.control) if found.treatment[s].planned)
+    gone = (s for s in planned if found.treatment[s].missing and not found.treatment[s].scores)
     return tuple(s for s in gone if found.control[s].scores and found.control[s].score > 0)
 
 

@@ -1,36 +1,39 @@
 """Training samples that would be taken for a test: what the skills and memories of the arms have seen of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
-from trace2skill.comparison.arms import LoadedArm
+from trace2skill.comparison.arms import LoadedArm, cluster_of
 from trace2skill.comparison.results import Seen
 from trace2skill.data.places import resolve_path
 from trace2skill.errors import LogError, Trace2SkillError
+from trace2skill.logs.files import LoadedLog
 from trace2skill.logs.header import Header
 from trace2skill.memory import find_bank_folder, load_bank
 from trace2skill.skill.seen import Exposure, find_seen
 
 
-def seen_by(arms: Iterable[LoadedArm], samples: Sequence[str], *, lenient: bool) -> tuple[Seen, ...]:
+def seen_by(
+    arms: Iterable[LoadedArm], samples: Sequence[str], *, cluster: str | None = None, lenient: bool
+) -> tuple[Seen, ...]:
     """What the skills and memories of arms have seen of the tested samples.
 
     Args:
         arms: The arms.
         samples: Ids of the samples that are tested.
+        cluster: Metadata field that groups dependent samples, beside those that the logs declare.
         lenient: Whether a record that cannot be read is passed over.
 
     Raises:
         SkillError: A record of what a skill has seen cannot be read.
     """
-    found: dict[str, Seen] = {}
-    for arm in arms:
-        for log in arm.logs:
-            groups = {str(row.id): str(row.metadata.get(log.header.cluster, "")) for row in log.summaries}
-            for artefact, exposures in _exposures(log.header, lenient):
-                seen = _overlap(artefact, exposures, log.header, samples, groups)
-                if seen.samples or seen.related:
-                    found[artefact] = seen
-    return tuple(found[name] for name in sorted(found))
+    logs = [log for arm in arms for log in arm.logs]
+    groups = _groups(logs, {cluster or ""} | {log.header.cluster for log in logs})
+    exposures: dict[str, list[Exposure]] = {}
+    for log in logs:
+        for artefact, rows in _exposures(log.header, lenient):
+            exposures.setdefault(artefact, []).extend(row for row in rows if _is_of(row, log.header))
+    found = (_overlap(artefact, rows, samples, groups) for artefact, rows in sorted(exposures.items()))
+    return tuple(seen for seen in found if seen.samples or seen.related)
 
 
 def unrecorded_in(arms: Iterable[LoadedArm]) -> tuple[str, ...]:
@@ -94,14 +97,34 @@ def _exposures(header: Header, lenient: bool) -> Iterable[tuple[str, Sequence[Ex
         )
 
 
+def _is_of(row: Exposure, header: Header) -> bool:
+    """Whether ids mean the same: in one task, and in one dataset, whatever the task is called."""
+    return row.task in ("", header.base_task) or bool(row.dataset and row.dataset == header.dataset)
+
+
+def _groups(logs: Sequence[LoadedLog], fields: Set[str]) -> dict[str, dict[str, str]]:
+    """The value of each sample in each metadata field that groups samples, from whichever log has it."""
+    summaries = [summary for log in logs for summary in log.summaries]
+    return {
+        field: {str(row.id): value for row in summaries if (value := cluster_of(row, field)) is not None}
+        for field in sorted(fields - {""})
+    }
+
+
 def _overlap(
-    artefact: str, exposures: Sequence[Exposure], header: Header, samples: Sequence[str], groups: Mapping[str, str]
+    artefact: str, exposures: Sequence[Exposure], samples: Sequence[str], groups: Mapping[str, Mapping[str, str]]
 ) -> Seen:
-    """Tested samples that are among those seen, and those of a group that was: ids mean the same in one task."""
-    same = [row for row in exposures if row.task in ("", header.base_task)]
-    ids = {name for row in same for name in row.samples}
-    values = {value for row in same for value in row.groups.get(header.cluster, ())}
-    own = tuple(name for name in samples if name in ids)
-    # The cases of a task of one dataset are a whole task, under its id, in another.
-    related = tuple(name for name in samples if name not in ids and groups.get(name) and groups[name] in (values | ids))
-    return Seen(artefact=artefact, samples=own, related=related, group=header.cluster if related else "")
+    """Tested samples that are among those seen, and those of a group that was."""
+    ids = {name for row in exposures for name in row.samples}
+    by: dict[str, list[str]] = {}
+    for field, found in groups.items():
+        # The cases of a task of one dataset are a whole task, under its id, in another.
+        values = ids | {value for row in exposures for value in row.groups.get(field, ())}
+        by[field] = [name for name in samples if name not in ids and found.get(name) in values]
+    related = {name for names in by.values() for name in names}
+    return Seen(
+        artefact=artefact,
+        samples=tuple(name for name in samples if name in ids),
+        related=tuple(name for name in samples if name in related),
+        group=" or ".join(field for field, names in by.items() if names),
+    )

@@ -1,7 +1,8 @@
 """Logs that do not make an arm: shared with another arm, there twice, or of several models or skills."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from trace2skill.comparison.arms import LoadedArm
@@ -62,12 +63,31 @@ def check_same_samples(arms: Iterable[LoadedArm], allow_different_tasks: bool) -
                 )
 
 
-def check_aa(control: LoadedArm, again: LoadedArm) -> None:
-    """Refuse repeated runs that are not of the control.
+def further_runs(control: LoadedArm, again: LoadedArm, arms: Iterable[LoadedArm], options: Options) -> LoadedArm:
+    """Those of the repeated runs that the control does not have: a folder of them may hold its own logs as well.
+
+    Args:
+        control: The baseline.
+        again: What was named as its repeated runs.
+        arms: All arms of the comparison.
+        options: What was asked.
 
     Raises:
-        LogError: They differ from it in model, task or arguments of the task.
+        LogError: They differ from the baseline in model, task or arguments of the task; or, unless that is allowed, one
+            is there twice, or an arm has it under another id: a run is no repetition of itself.
     """
+    _check_alike(control, again)
+    known = {header.eval_id for header in _headers(control)}
+    logs = tuple(log for log in again.logs if not known & {header.eval_id for header in log.headers})
+    further = replace(again, logs=logs)
+    if not options.allow_same_logs:
+        _refuse_copies(further)
+        for arm in arms:
+            _refuse_shared(arm, further)
+    return further
+
+
+def _check_alike(control: LoadedArm, again: LoadedArm) -> None:
     for name, said in (
         ("model", lambda header: header.model.model),
         ("task", lambda header: header.title),
@@ -121,13 +141,22 @@ def _refuse_several(what: str, arm: LoadedArm, found: set[str], flag: str) -> No
 
 
 def _refuse_shared(one: LoadedArm, other: LoadedArm) -> None:
-    evaluations = {header.eval_id: header for header in _headers(one)}
+    evaluations = {name: header for header in _headers(one) for name in _names(header)}
     runs = {run.summary.uuid: run.header for log in one.logs for run in log.runs if run.summary.uuid}
     for log in other.logs:
-        shared = next((evaluations[header.eval_id] for header in log.headers if header.eval_id in evaluations), None)
+        names = (name for header in log.headers for name in _names(header))
+        shared = next((evaluations[name] for name in names if name in evaluations), None)
         shared = shared or next((runs[run.summary.uuid] for run in log.runs if run.summary.uuid in runs), None)
         if shared:
             raise LogError(
                 f"{shared.file} of arm '{one.name}' and {log.file} of arm '{other.name}' hold the same runs: an arm "
-                "does not differ from itself. Name other logs, or pass --allow-same-logs."
+                "does not differ from itself, nor from another attempt at it. Name other logs, or pass "
+                "--allow-same-logs."
             )
+
+
+def _names(header: Header) -> Iterator[tuple[str, ...]]:
+    """By what an evaluation is known: its id, and that of its task and model, which a retry keeps."""
+    yield (header.eval_id,)
+    if header.task_id:
+        yield header.task_id, header.model.model

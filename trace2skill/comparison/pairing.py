@@ -15,6 +15,7 @@ from trace2skill.comparison.arms import (
     Measure,
     choose_scorer,
     declared_cluster,
+    given_in,
     load_arm,
     read_clusters,
     read_runs,
@@ -32,7 +33,7 @@ from trace2skill.comparison.contrast import (
     tipping_point,
 )
 from trace2skill.comparison.exposure import refuse_in_sample, seen_by, unrecorded_in
-from trace2skill.comparison.hygiene import check_aa, check_arms, check_same_samples
+from trace2skill.comparison.hygiene import check_arms, check_same_samples, further_runs
 from trace2skill.comparison.margin import Margins, less_favourable, margins
 from trace2skill.comparison.means import TINY
 from trace2skill.comparison.options import NO_CLUSTERS, Asked, Options
@@ -136,15 +137,18 @@ class _Table:
                 f"No sample has a score in both arms: '{control.name}' has {_scored(found.control)} scored samples, "
                 f"'{treatment.name}' has {_scored(found.treatment)}. Evaluate both on the same split."
             )
-        seen = seen_by((control, treatment), tuple(found.control), lenient=self.options.allow_in_sample)
+        lenient = self.options.allow_in_sample
+        seen = seen_by((control, treatment), tuple(found.control), cluster=self.cluster, lenient=lenient)
         if not self.options.allow_in_sample:
             refuse_in_sample(seen, len(found.control))
         logs = [log for arm in (control, treatment) for log in arm.logs]
         headers = [header for log in logs for header in log.headers]
         result, worst_case = found.test(), as_failures(found)
         worst, best = bounds(found.control, found.treatment)
-        skills = arguments([header for log in treatment.logs for header in log.headers], "skill")
-        new = set(skills) - set(arguments([header for log in control.logs for header in log.headers], "skill"))
+        given, before = (
+            {given_in(header) for log in arm.logs for header in log.headers} - {""} for arm in (treatment, control)
+        )
+        new = given - before
         a, b = found.scores
         return Comparison(
             simulated=is_simulated(model for header in headers for model in header.models),
@@ -167,8 +171,8 @@ class _Table:
             n_needed=result.n_needed,
             regressions=regressions(found),
             lost=lost(found),
-            skills=len(skills),
-            about="method" if found.levels and len(skills) > 1 else "skill" if new else "condition",
+            skills=len(given),
+            about="method" if found.levels and len(given) > 1 else "skill" if new else "condition",
             margins=self._margins(found),
             noise=self._noise(found),
             anytime=self._anytime(found),
@@ -212,12 +216,9 @@ class _Table:
         """All runs of the baseline, those that were repeated for their noise included."""
         if self.options.aa is None:
             return self.runs[self.baseline]
-        again = load_arm("A/A", self.options.aa)
         control = self.arms[self.baseline]
-        check_aa(control, again)
-        known = {header.eval_id for log in control.logs for header in log.headers}
-        logs = tuple(log for log in again.logs if log.header.eval_id not in known)
-        both = LoadedArm(name="A/A", logs=(*control.logs, *logs), superseded=())
+        again = further_runs(control, load_arm("A/A", self.options.aa), self.arms.values(), self.options)
+        both = LoadedArm(name="A/A", logs=(*control.logs, *again.logs), superseded=())
         return read_runs(both, self.measure)
 
     def _noise(self, found: Contrast) -> Noise | None:

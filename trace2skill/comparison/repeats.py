@@ -15,10 +15,13 @@ class Repeats:
     """How an arm did over k runs of each sample; errors are standard errors over samples, or their clusters."""
 
     k: int
-    """Runs of each sample."""
+    """Runs that most samples have."""
 
     samples: int
-    """Samples with k scored runs; others are left out."""
+    """Samples with at least k scored runs; others are left out."""
+
+    of: int = 0
+    """Samples that there are, those left out included; 0 in older records, which do not say."""
 
     average: float
     """avg@k: mean share of a sample's runs that are right."""
@@ -60,27 +63,27 @@ class Noise:
     cases if both are the control."""
 
 
-def pass_at(right: ArrayLike, runs: int, k: int) -> Array:
+def pass_at(right: ArrayLike, runs: ArrayLike, k: int) -> Array:
     """Chance that at least one of k runs drawn from a sample's runs is right (Chen et al. 2021, arXiv 2107.03374).
 
     Args:
         right: Runs that are right, of each sample; shape (n,).
-        runs: Runs of each sample, at least k.
+        runs: Runs of each sample, at least k; one number, or shape (n,).
         k: Runs that are drawn.
 
     Returns:
         Shape (n,): 1 - C(runs - right, k) / C(runs, k), unbiased for the chance with k fresh runs.
     """
-    wrong = runs - np.asarray(right, dtype=np.float64)
+    wrong = np.asarray(runs) - np.asarray(right, dtype=np.float64)
     return np.asarray(1 - special.binom(wrong, k) * (wrong >= k) / special.binom(runs, k), dtype=np.float64)
 
 
-def pass_all(right: ArrayLike, runs: int, k: int) -> Array:
+def pass_all(right: ArrayLike, runs: ArrayLike, k: int) -> Array:
     """Chance that all of k runs drawn from a sample's runs are right (Yao et al. 2024, arXiv 2406.12045).
 
     Args:
         right: Runs that are right, of each sample; shape (n,).
-        runs: Runs of each sample, at least k.
+        runs: Runs of each sample, at least k; one number, or shape (n,).
         k: Runs that are drawn.
 
     Returns:
@@ -91,26 +94,30 @@ def pass_all(right: ArrayLike, runs: int, k: int) -> Array:
 
 
 def repeats(runs: Sequence[Sequence[float]], *, clusters: Clusters = None) -> Repeats | None:
-    """avg@k, pass@k and pass^k, k being the largest number of runs that a sample has.
+    """avg@k, pass@k and pass^k, k being the largest number of runs that more than half of the samples have.
+
+    The largest number that any has would speak of the few samples whose runs all ended well; the smallest would give up
+    the repetitions of all for one run that failed. Samples with more than k runs count with all of them.
 
     Args:
         runs: Scores of each sample's scored runs.
         clusters: Label of each sample's cluster; None if samples are independent.
 
     Returns:
-        None if no sample was run twice, or a score is neither 0 nor 1.
+        None if no more than half of the samples were run twice, or a score is neither 0 nor 1.
     """
-    k = max(map(len, runs), default=0)
-    whole = [number for number, scores in enumerate(runs) if len(scores) == k]
+    k = sorted(map(len, runs), reverse=True)[len(runs) // 2] if runs else 0
+    whole = [number for number, scores in enumerate(runs) if len(scores) >= k]
     if k < 2 or not is_binary(np.array([score for scores in runs for score in scores])):
         return None
-    right = np.array([sum(runs[number]) for number in whole])
+    right, count = (np.array([of(runs[number]) for number in whole], dtype=np.float64) for of in (sum, len))
     labels = None if clusters is None else [clusters[number] for number in whole]
-    found = [right / k, pass_at(right, k, k), pass_all(right, k, k)]
+    found = [right / count, pass_at(right, count, k), pass_all(right, count, k)]
     means, errors = [float(x.mean()) for x in found], [standard_error(x, labels) for x in found]
     return Repeats(
         k=k,
         samples=len(whole),
+        of=len(runs),
         average=means[0],
         average_error=errors[0],
         any_of_k=means[1],

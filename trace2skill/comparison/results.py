@@ -219,7 +219,7 @@ class Comparison(_Record):
     """Samples that the treatment scored lower than the control, the largest loss first."""
 
     lost: tuple[str, ...] = ()
-    """Samples that the control has points for, and of which all runs of the treatment are missing."""
+    """Samples that the control has points for, and of which all runs are missing that the treatment's logs call for."""
 
     simultaneous: tuple[float, float] = (math.nan, math.nan)
     """Interval of the difference that holds together with those of the other comparisons of its table at 95%; it
@@ -232,7 +232,7 @@ class Comparison(_Record):
     """The same of `as_failures`, or of `result` where that is None."""
 
     skills: int = 0
-    """Different skills that the treatment was run with, each an evolution seed of one method."""
+    """Different skills, or memories, that the treatment was run with, each an evolution seed of one method."""
 
     about: Literal["condition", "skill", "method"] = "condition"
     """What the difference is about: two conditions, one evolved skill, or the method that made several."""

@@ -89,7 +89,8 @@ def load_logs(logs: Sequence[str | Path]) -> LoadedLogs:
     """Read headers and sample summaries of logs; of several attempts at one evaluation each run counts once.
 
     A retry keeps the task id and takes the finished samples over into its own log. Each run counts from the newest
-    attempt that has finished it, else from the newest in which it failed: an attempt that stopped early hides nothing.
+    attempt that has scored it, else from the newest that has finished it, else from the newest in which it failed: an
+    attempt that stopped early hides nothing.
 
     Raises:
         LogError: A path is missing, a folder holds no logs, or a log cannot be read.
@@ -116,10 +117,15 @@ def _merge(attempts: Sequence[LoadedLog]) -> LoadedLog:
     runs: dict[tuple[str, int], Run] = {}
     for run in (run for attempt in attempts for run in attempt.runs):
         key = (str(run.summary.id), run.summary.epoch)
-        if key not in runs or (runs[key].summary.error and not run.summary.error):
+        if key not in runs or _progress(run) > _progress(runs[key]):
             runs[key] = run
     newest = next((attempt for attempt in attempts if attempt.runs), attempts[0])
     return LoadedLog(header=newest.header, runs=tuple(runs.values()))
+
+
+def _progress(run: Run) -> int:
+    """How far a run came: it failed, was finished, or was scored."""
+    return 0 if run.summary.error else 2 if run.summary.scores else 1
 
 
 def find_logs(logs: Sequence[str | Path]) -> list[Path]:

@@ -1,32 +1,62 @@
 """Scores of tasks with several test cases, each case a sample of its own: `soft` and `hard` of the paper.
 
 Soft is the share of a task's cases that passed, hard is 1 if all of them did. A task of which a case has no score has
-none itself, in that run; counted as a failure it is 0. Where samples name no task, each is the one case of its own.
+none itself, in that run; counted as a failure it is 0. So is a task that a log calls for and that never ran. Where
+samples name no task, each is the one case of its own; so is one that ran in no log, of which nobody knows the task.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from trace2skill.comparison import Comparison
 from trace2skill.comparison import results as compared
-from trace2skill.comparison.arms import SampleRuns, load_arm
-from trace2skill.comparison.contrast import Runs, as_failures, bounds, contrast, lost, regressions, tipping_point
+from trace2skill.comparison.arms import LoadedArm, Measure, SampleRuns, given_in, load_arm, outcome_of, read_clusters
+from trace2skill.comparison.contrast import (
+    Contrast,
+    Runs,
+    as_failures,
+    bounds,
+    contrast,
+    lost,
+    regressions,
+    tipping_point,
+)
+from trace2skill.comparison.margin import Margins, margins
+from trace2skill.comparison.repeats import Noise, noise, repeats
 from trace2skill.comparison.results import Pair
+from trace2skill.comparison.sequential import Anytime, anytime
 from trace2skill.comparison.statistics import mean_interval
+from trace2skill.comparison.summary import complete
 from trace2skill.comparison.verdict import LEVEL
 from trace2skill.errors import LogError
-from trace2skill.logs.files import LoadedLog, Run, number_of
+from trace2skill.logs.files import LoadedLog, Run
 
 METRICS = {"soft": fmean, "hard": lambda cases: float(min(cases) == 1.0)}
 """How the cases of a task are summarised."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cases:
+    """Which task each case belongs to, and how many cases a task has, by all logs of both arms."""
+
+    tasks: Mapping[str, str]
+    counts: Mapping[str, int]
+
+    def task(self, case: str) -> str:
+        """The task of a case; its own where no log names one."""
+        return self.tasks.get(case, case)
 
 
 def over_tasks(
     comparison: Comparison, metric: str, control: Sequence[Path], treatment: Sequence[Path], family: int = 1
 ) -> Comparison:
     """A comparison of test cases as one of the tasks that they belong to.
+
+    A margin that was asked for, and the test for several looks, are those of tasks as well. So is the noise: of the
+    control's own repetitions, since runs that were repeated for it alone are not among these logs.
 
     Args:
         comparison: The comparison of the cases, clustered by the field that names their task.
@@ -38,10 +68,11 @@ def over_tasks(
     Raises:
         LogError: Cases do not say which task they belong to, or no task has a score in both arms.
     """
-    a, b = (_tasks(logs, metric, comparison) for logs in (control, treatment))
+    arms = load_arm("control", list(control)), load_arm("treatment", list(treatment))
+    cases = _cases_of(arms, comparison)
+    a, b = (_tasks(arm, metric, comparison, cases) for arm in arms)
     names = sorted(a.keys() | b.keys())
-    absent = SampleRuns(scores=(), missing={"absent": 1}, planned=False)
-    found = contrast({n: a.get(n, absent) for n in names}, {n: b.get(n, absent) for n in names}, None, comparison.seed)
+    found = contrast(complete(a, names), complete(b, names), None, comparison.seed)
     if not found.samples:
         raise LogError(f"No task has a score in '{metric}' in both arms: cases are missing in each.")
     result, worst_case = found.test(), as_failures(found)
@@ -60,7 +91,9 @@ def over_tasks(
             "n_needed": result.n_needed,
             "regressions": regressions(found),
             "lost": lost(found),
-            "margins": None,
+            "margins": _margins(comparison, found),
+            "noise": _noise(found),
+            "anytime": _anytime(comparison, found),
             "worst": worst,
             "best": best,
             "p_adjusted": result.p_value,
@@ -74,15 +107,32 @@ def over_tasks(
     )
 
 
-def _tasks(logs: Sequence[Path], metric: str, comparison: Comparison) -> dict[str, SampleRuns]:
+def _cases_of(arms: Sequence[LoadedArm], comparison: Comparison) -> _Cases:
+    counts: dict[str, int] = defaultdict(int)
+    tasks = read_clusters(arms, comparison.cluster) if comparison.cluster else {}
+    for log in (log for arm in arms for log in arm.logs):
+        for run in log.runs:
+            name = str(run.summary.id)
+            if comparison.cluster is None and _count(run) > 1:
+                raise LogError(f"{log.file}: sample {name} is a case of several, and names no task to score.")
+            counts[tasks.get(name, name)] = max(counts[tasks.get(name, name)], _count(run))
+    return _Cases(tasks=tasks, counts=counts)
+
+
+def _count(run: Run) -> int:
+    """How many cases the task of a case has, where it says so."""
+    count = run.summary.metadata.get("cases")
+    return count if isinstance(count, int) else 0
+
+
+def _tasks(arm: LoadedArm, metric: str, comparison: Comparison, cases: _Cases) -> dict[str, SampleRuns]:
     """The runs of each task: one for each log and epoch."""
-    arm = load_arm("arm", list(logs))
     scores: dict[str, list[tuple[float | None, str]]] = defaultdict(list)
     for log in arm.logs:
-        skill = str(log.header.arguments.get("skill") or "")
-        for task, cases in _cases(log, comparison):
-            known = [case for case in cases if case is not None]
-            scores[task].append((METRICS[metric](known) if len(known) == len(cases) else None, skill))
+        skill = given_in(log.header)
+        for task, outcomes in _outcomes(log, comparison, cases):
+            known = [score for score in outcomes if score is not None]
+            scores[task].append((METRICS[metric](known) if len(known) == len(outcomes) else None, skill))
     return {
         task: SampleRuns(
             scores=tuple(score for score, _ in runs if score is not None),
@@ -94,31 +144,39 @@ def _tasks(logs: Sequence[Path], metric: str, comparison: Comparison) -> dict[st
     }
 
 
-def _cases(log: LoadedLog, comparison: Comparison) -> Iterator[tuple[str, list[float | None]]]:
-    """Each task of a log with the scores of its cases, None where one is missing."""
-    groups: dict[tuple[str, int], list[Run]] = defaultdict(list)
-    for run in log.runs:
-        if comparison.cluster is None and _count(run) > 1:
-            raise LogError(f"{log.file}: sample {run.summary.id} is a case of several, and names no task to score.")
-        task = run.summary.metadata[comparison.cluster] if comparison.cluster else run.summary.id
-        groups[str(task), run.summary.epoch].append(run)
-    for (task, _), runs in sorted(groups.items()):
-        cases = [_score(run, comparison) for run in runs]
-        expected = max((_count(run) for run in runs), default=0)
-        yield task, [*cases, *[None] * (expected - len(cases))]
+def _outcomes(log: LoadedLog, comparison: Comparison, cases: _Cases) -> Iterator[tuple[str, list[float | None]]]:
+    """Each task that a log calls for, in each epoch, with the scores of its cases, None where one is missing."""
+    measure = Measure(scorer=comparison.scorer, key=comparison.key)
+    runs = {(str(run.summary.id), run.summary.epoch): outcome_of(run, measure) for run in log.runs}
+    epochs = max([log.header.epochs, *(epoch for _, epoch in runs)])
+    tasks: dict[str, list[str]] = defaultdict(list)
+    for name in sorted({*log.header.sample_ids, *(name for name, _ in runs)}):
+        tasks[cases.task(name)].append(name)
+    for task, names in tasks.items():
+        absent = [None] * (cases.counts.get(task, 0) - len(names))
+        for epoch in range(1, epochs + 1):
+            found = [runs.get((name, epoch)) for name in names]
+            yield task, [*(None if isinstance(score, str) else score for score in found), *absent]
 
 
-def _count(run: Run) -> int:
-    """How many cases the task of a case has, where it says so."""
-    count = run.summary.metadata.get("cases")
-    return count if isinstance(count, int) else 0
-
-
-def _score(run: Run, comparison: Comparison) -> float | None:
-    score = (run.summary.scores or {}).get(comparison.scorer)
-    if run.summary.error is not None or score is None:
+def _margins(comparison: Comparison, found: Contrast) -> Margins | None:
+    """The margin of the cases, tested on tasks; missing ones are failures."""
+    if comparison.margins is None:
         return None
-    return number_of(score, f"sample {run.summary.id}", comparison.scorer, comparison.key)
+    worse = as_failures(found) or found
+    return margins(*worse.scores, comparison.margins.margin, levels=worse.levels, seed=comparison.seed)
+
+
+def _noise(found: Contrast) -> Noise | None:
+    scores = [found.control[name].scores for name in found.samples]
+    a, b = (fmean(len(runs[name].scores) for name in found.samples) for runs in (found.control, found.treatment))
+    return noise(scores, samples=len(found.samples), arms=(a, b))
+
+
+def _anytime(comparison: Comparison, found: Contrast) -> Anytime | None:
+    if comparison.anytime is None or found.levels:
+        return None
+    return anytime([y - x for x, y in zip(*found.scores, strict=True)])
 
 
 def _summary(arm: compared.Arm, runs: Runs, samples: Sequence[str]) -> compared.Arm:
@@ -130,6 +188,7 @@ def _summary(arm: compared.Arm, runs: Runs, samples: Sequence[str]) -> compared.
             "scored": sum(bool(each.scores) for each in runs.values()),
             "runs": sum(len(each.scores) + sum(each.missing.values()) for each in runs.values()),
             "runs_scored": sum(len(each.scores) for each in runs.values()),
+            "repeats": repeats([runs[name].scores for name in samples]),
             "mean": mean.mean,
             "low": mean.low,
             "high": mean.high,
