@@ -74,8 +74,9 @@ def pass_at(right: ArrayLike, runs: ArrayLike, k: int) -> Array:
     Returns:
         Shape (n,): 1 - C(runs - right, k) / C(runs, k), unbiased for the chance with k fresh runs.
     """
-    wrong = np.asarray(runs) - np.asarray(right, dtype=np.float64)
-    return np.asarray(1 - special.binom(wrong, k) * (wrong >= k) / special.binom(runs, k), dtype=np.float64)
+    count = np.asarray(runs, dtype=np.float64)
+    wrong = count - np.asarray(right, dtype=np.float64)
+    return np.asarray(1 - special.binom(wrong, k) * (wrong >= k) / special.binom(count, k), dtype=np.float64)
 
 
 def pass_all(right: ArrayLike, runs: ArrayLike, k: int) -> Array:
@@ -89,8 +90,8 @@ def pass_all(right: ArrayLike, runs: ArrayLike, k: int) -> Array:
     Returns:
         Shape (n,): C(right, k) / C(runs, k), unbiased for the chance with k fresh runs.
     """
-    found = np.asarray(right, dtype=np.float64)
-    return np.asarray(special.binom(found, k) * (found >= k) / special.binom(runs, k), dtype=np.float64)
+    count, found = np.asarray(runs, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    return np.asarray(special.binom(found, k) * (found >= k) / special.binom(count, k), dtype=np.float64)
 
 
 def repeats(runs: Sequence[Sequence[float]], *, clusters: Clusters = None) -> Repeats | None:
