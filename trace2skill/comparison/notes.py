@@ -125,7 +125,8 @@ def _repeats(name: str, found: Repeats) -> str:
         (f"pass@{found.k}", found.any_of_k, found.any_error),
         (f"pass^{found.k}", found.all_of_k, found.all_error),
     )
-    return f"{name}: {', '.join(f'{what} {number(value)} (± {number(error)})' for what, value, error in rows)}."
+    over = f", over {found.samples} of {found.of} samples" if found.samples < found.of else ""
+    return f"{name}: {', '.join(f'{what} {number(value)} (± {number(error)})' for what, value, error in rows)}{over}."
 
 
 def _legend(comparisons: Sequence[Comparison]) -> Iterator[str]:
