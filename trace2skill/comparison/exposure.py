@@ -1,6 +1,7 @@
 """Training samples that would be taken for a test: what the skills and memories of the arms have seen of them."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from pathlib import Path
 
 from trace2skill.comparison.arms import LoadedArm, cluster_of
 from trace2skill.comparison.results import Seen
@@ -10,6 +11,9 @@ from trace2skill.logs.files import LoadedLog
 from trace2skill.logs.header import Header
 from trace2skill.memory import find_bank_folder, load_bank
 from trace2skill.skill.seen import Exposure, find_seen
+
+_ABOVE, _TAIL = 4, 6
+"""Folders above a log that are searched, and parts of a path that are tried there, for what was moved."""
 
 
 def seen_by(
@@ -75,7 +79,7 @@ def refuse_in_sample(seen: Sequence[Seen], count: int) -> None:
 
 def _exposures(header: Header, lenient: bool) -> Iterable[tuple[str, Sequence[Exposure]]]:
     if skill := header.arguments.get("skill"):
-        path = resolve_path(str(skill))
+        path = _now_at(str(skill), header.file)
         try:
             seen = find_seen(path) if path.exists() else None
         except Trace2SkillError:
@@ -86,7 +90,7 @@ def _exposures(header: Header, lenient: bool) -> Iterable[tuple[str, Sequence[Ex
             yield str(skill), seen.exposures
     if memory := header.arguments.get("memory"):
         try:
-            bank = load_bank(find_bank_folder(resolve_path(str(memory))))
+            bank = load_bank(find_bank_folder(_now_at(str(memory), header.file)))
         except Trace2SkillError:
             return  # a memory that is gone, or was changed, tells nothing; the task refused it if it had seen a test
         samples = {name for record in bank.records for name in (record.sample, record.task)}
@@ -95,6 +99,19 @@ def _exposures(header: Header, lenient: bool) -> Iterable[tuple[str, Sequence[Ex
             str(memory),
             [Exposure(task=card.task, dataset=card.dataset, split=card.split, samples=tuple(samples), groups={})],
         )
+
+
+def _now_at(name: str, log: Path) -> Path:
+    """Where an artefact lies: as it was logged, or, of a study that was moved as a whole, below a folder of its log."""
+    path = resolve_path(name)
+    if path.exists():
+        return path
+    for folder in list(log.resolve().parents)[:_ABOVE]:
+        for count in range(min(_TAIL, len(path.parts) - 1), 1, -1):
+            candidate = folder.joinpath(*path.parts[-count:])
+            if candidate.exists():
+                return candidate
+    return path
 
 
 def _is_of(row: Exposure, header: Header) -> bool:

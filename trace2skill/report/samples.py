@@ -106,7 +106,7 @@ def arm_runs(found: Results, book: LogBook) -> tuple[ArmRuns, ...]:
             arm=arm,
             metrics=tuple(arm.metrics),
             logs=tuple(book.number(file) for file in arm.logs),
-            rows=tuple(_runs(arm, book)),
+            rows=_rows(arm, book),
         )
         for key, arm in found.arms.items()
         if arm.state == "measured"
@@ -144,6 +144,14 @@ def samples_csv(arms: Iterable[ArmRuns], book: LogBook, *, simulated: bool) -> s
                      files.get(row.log, ""), simulated)
                 )  # fmt: skip
     return out.getvalue()
+
+
+def _rows(arm: Arm, book: LogBook) -> tuple[RunRow, ...]:
+    """The runs of an arm; none where a log is gone or damaged, which its differences say."""
+    try:
+        return tuple(_runs(arm, book))
+    except LogError:
+        return ()
 
 
 def _runs(arm: Arm, book: LogBook) -> Iterator[RunRow]:

@@ -103,7 +103,9 @@ def headline(primary: Sequence[Delta]) -> Headline:
     one = len(primary) == 1
     if missing == len(primary):
         more = "The one declared comparison has no result." if one else f"The {of} have no result."
-        return Headline("missing", "Nothing is measured yet.", more)
+        failed = [f"{delta.title}: {delta.why or STATES[delta.state]}" for delta in primary if delta.state == "failed"]
+        text = "What was declared failed." if failed else "Nothing is measured yet."
+        return Headline("missing", text, " ".join([more, *(f"{each}." for each in failed[:_NAMED])]))
     rest = [
         _some(named["harmed"], "It harmed in"),
         _some(named["undecided"], "The data do not decide in"),

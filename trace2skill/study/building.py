@@ -161,7 +161,8 @@ class Builder:
             "argument": argument if source is not None else "",
             "epochs": declared.epochs,
             "samples": declared.evolve_samples if split == "evolve" else declared.samples,
-            "generation": self._sampled(user, seed),
+            # Runs of a sample with one seed would be one run several times.
+            "generation": self._sampled(user, seed if (declared.epochs or 1) == 1 else None),
             "limits": self.declaration.limits.model_dump(exclude={"retries"}, exclude_none=True),
         }
         places |= {

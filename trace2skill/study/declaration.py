@@ -1,6 +1,6 @@
 """What a study declares: `study.yaml` as values. What the values must have in common is in `reading.py`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -34,6 +34,17 @@ class _Declared(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _names(value: Any) -> Iterator[str]:
+    """Every key of a mapping, at whatever depth."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield str(name)
+            yield from _names(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _names(part)
+
+
 class DeclaredModel(_Declared):
     """A model, under its scale label."""
 
@@ -56,7 +67,7 @@ class DeclaredModel(_Declared):
     @classmethod
     def _without_secrets(cls, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """They are written into the runs folder."""
-        if secret := next((name for name in arguments if SECRET.search(name)), None):
+        if secret := next((name for name in _names(arguments) if SECRET.search(name)), None):
             raise ValueError(f"'{secret}' would be kept in the runs folder; use the provider's environment variable")
         return arguments
 

@@ -112,6 +112,11 @@ def expand(declaration: Declaration) -> Expansion:
 
 
 def _check_primary(primary: Primary, expansion: Expansion) -> None:
+    if primary.condition in (NO_SKILL, HUMAN_WRITTEN) and (primary.author or primary.mode):
+        raise StudyError(
+            f"The primary comparison '{primary.name}' is of {primary.condition}, which nobody evolves: leave out "
+            "author and mode. To hold an evolved skill against it, let that be `condition`, and this `against`."
+        )
     for condition in (primary.condition, primary.against):
         made = condition == PARAMETRIC or is_evolved(condition) or is_derived(condition)
         wanted = (primary.benchmark, primary.user, condition)

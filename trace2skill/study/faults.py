@@ -1,6 +1,7 @@
 """What the parts of a declaration must have in common: names that are there, splits that may be used, whole arms."""
 
 import difflib
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
@@ -102,7 +103,7 @@ def _arms(declaration: Declaration, arms: DeclaredArms, place: Place) -> Iterato
 
 def _is_condition(name: str) -> bool:
     batch = name.removeprefix(SEQUENTIAL)
-    return name in CONDITIONS or (batch != name and batch.isdigit() and int(batch) >= 1)
+    return name in CONDITIONS or (batch != name and re.fullmatch(r"[1-9][0-9]{0,5}", batch) is not None)
 
 
 def _starts(declaration: Declaration, arms: DeclaredArms, place: Place) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from trace2skill.errors import StudyError
 from trace2skill.files import read_model, write_atomic
 from trace2skill.foreign import ForeignError, read
 from trace2skill.study.declaration import Declaration, Primary
+from trace2skill.study.store import Store
 
 FROZEN, LOOKS = "frozen.json", "looks.jsonl"
 
@@ -176,11 +177,20 @@ def read_looks(runs: Path) -> tuple[Look, ...]:
     if not path.exists():
         return ()
     try:
-        lines = read(path, _MAX_BYTES).decode("utf-8").splitlines()
-        return tuple(Look.model_validate_json(line) for line in lines if line.strip())
-    except (ForeignError, UnicodeDecodeError, ValidationError) as error:
+        return _looks(read(path, _MAX_BYTES).decode("utf-8"), path)
+    except (ForeignError, UnicodeDecodeError) as error:
         raise StudyError(
             f"{path} cannot be read: {error}. Restore it: it counts the looks at the test split."
+        ) from error
+
+
+def _looks(text: str, place: object) -> tuple[Look, ...]:
+    try:
+        return tuple(Look.model_validate_json(line) for line in text.splitlines() if line.strip())
+    except ValidationError as error:
+        raise StudyError(
+            f"The looks in {place} cannot be read: a line is none. Restore the file: it counts the looks at the test "
+            "split."
         ) from error
 
 
@@ -197,6 +207,46 @@ def add_look(runs: Path, what: str, evaluations: Mapping[str, str] | None = None
     rows = [*before, look]
     write_atomic(runs / LOOKS, "".join(row.model_dump_json() + "\n" for row in rows))
     return look
+
+
+def share_record(runs: Path, store: Store, declared: Declaration) -> None:
+    """Have a runs folder and its store tell the same: what was frozen, and every look.
+
+    Raises:
+        StudyError: They were frozen with different comparisons, or the store's are not those declared here.
+    """
+    here, there = (runs / FROZEN), store.read(FROZEN)
+    if there is not None and not here.exists():
+        _check_theirs(there, store, declared)
+        write_atomic(here, there)
+    elif there is not None and _parsed(there, store).digest != _parsed(here.read_text(), store).digest:
+        raise StudyError(
+            f"{here} and the store {store.address} were frozen with different comparisons. They are of two studies, or "
+            "one was changed since: name the store of this one, or delete the one that does not count."
+        )
+    elif there is None and here.exists():
+        store.write(FROZEN, here.read_text())
+    looks = {row.model_dump_json(): row for row in [*_looks(store.read(LOOKS) or "", store.address), *read_looks(runs)]}
+    rows = sorted(looks.values(), key=lambda row: row.at)
+    text = "".join(f"{row.model_dump_json()}\n" for row in rows)
+    if text:
+        write_atomic(runs / LOOKS, text)
+        store.write(LOOKS, text)
+
+
+def _parsed(text: str, store: Store) -> Frozen:
+    try:
+        return Frozen.model_validate_json(text)
+    except ValidationError as error:
+        raise StudyError(f"{FROZEN} in {store.address}, or here, cannot be read. Restore it.") from error
+
+
+def _check_theirs(text: str, store: Store, declared: Declaration) -> None:
+    if changed := _changed(_parsed(text, store), declared):
+        raise StudyError(
+            f"The store {store.address} was frozen with other comparisons ({changed}): it is another study's, or this "
+            "one was changed since. Name the store of this study, or restore the declaration."
+        )
 
 
 def note_evaluations(runs: Path, wanted: Mapping[str, str]) -> None:

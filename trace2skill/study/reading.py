@@ -77,9 +77,15 @@ def read_declaration(file: Path, scale: str | None = None) -> Declaration:
 
 def _scaled(content: dict[str, Any], scale: str, file: Path) -> dict[str, Any]:
     scales = content.get(SCALES) or {}
-    if not isinstance(scales, dict) or scale not in scales:
-        known = ", ".join(scales) if scales else "none"
+    if not isinstance(scales, dict):
+        raise StudyError(
+            f"{file}: {SCALES} is no mapping. Write a name, and below it what it lays over the declaration."
+        )
+    if scale not in scales:
+        known = ", ".join(map(str, scales)) if scales else "none"
         raise StudyError(f"{file} has no scale '{scale}'{nearest(scale, list(scales))} Its scales: {known}.")
+    if not isinstance(scales[scale], dict):
+        raise StudyError(f"{file}: scale '{scale}' is no mapping. Write what it lays over the declaration.")
     merged: dict[str, Any] = _laid_over(content, scales[scale])
     return merged
 
@@ -162,7 +168,14 @@ def _fault(error: Any) -> Fault:
             place, f"{name}: '{error['input']}' is none of {', '.join(choices)}{nearest(str(error['input']), choices)}"
         )
     message = str(error["msg"]).removeprefix("Value error, ")
-    return Fault(place, f"{name}: {message} (it is {error['input']!r:.60}).")
+    return Fault(place, f"{name}: {message}{_shown(place, error['input'])}.")
+
+
+def _shown(place: Place, value: Any) -> str:
+    """What was written, unless that may hold a key or a password."""
+    if isinstance(value, Mapping | list | tuple) or "base_url" in place:
+        return ""
+    return f" (it is {value!r:.60})"
 
 
 def _keys(model: type[BaseModel], place: Place) -> list[str]:

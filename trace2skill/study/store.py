@@ -6,9 +6,10 @@ A cell's folder is copied when it ends, and fetched where it is missing. Any add
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from glob import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,8 +36,9 @@ class Store:
 
         try:
             system, path = url_to_fs(self.address)
-        except (ImportError, ValueError) as error:
-            raise StudyError(f"--store {self.address}: {error}. Name an address that fsspec knows.") from error
+        except Exception as error:
+            said = str(error) or type(error).__name__
+            raise StudyError(f"--store {self.address}: {said}. Name an address that fsspec knows.") from error
         return system, str(path)
 
     def fetch(self, folder: Path) -> None:
@@ -69,7 +71,7 @@ class Store:
         system, path = self._place
         with _named(self.address):
             system.invalidate_cache()
-            return {PurePosixPath(file).parent.name for file in system.glob(f"{path}/*/{RESULT}")}
+            return {PurePosixPath(file).parent.name for file in system.glob(f"{escape(path)}/*/{RESULT}")}
 
     def keep(self, folder: Path) -> None:
         """Copy a cell's folder there, its result last: with that it is finished.
@@ -81,17 +83,27 @@ class Store:
         for path in sorted(files, key=lambda path: path == folder / RESULT):
             self._put(path, f"{folder.name}/{path.relative_to(folder).as_posix()}")
 
-    def fetch_files(self, folder: Path, names: Iterable[str]) -> None:
-        """Bring single files of the runs folder here, where they are missing."""
-        for name in names:
-            if not (folder / name).exists() and self._is_file(name):
-                self._get(name, folder / name)
+    def read(self, name: str) -> str | None:
+        """A file of the runs folder as it is there; none where it is not.
 
-    def keep_files(self, folder: Path, names: Iterable[str]) -> None:
-        """Copy single files of the runs folder there, as far as there are such."""
-        for name in names:
-            if (folder / name).is_file():
-                self._put(folder / name, name)
+        Raises:
+            StudyError: The store cannot be read.
+        """
+        system, path = self._place
+        with _named(self.address):
+            system.invalidate_cache()
+            return str(system.cat_file(f"{path}/{name}").decode("utf-8")) if system.isfile(f"{path}/{name}") else None
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file of the runs folder there.
+
+        Raises:
+            StudyError: The store cannot be written.
+        """
+        system, path = self._place
+        with _named(self.address):
+            system.makedirs(path, exist_ok=True)
+            system.pipe_file(f"{path}/{name}", text.encode())
 
     def _files(self, name: str) -> list[str]:
         """Files under a name, relative to it, the result last."""
@@ -102,12 +114,6 @@ class Store:
         if wrong := next((file for file in found if not _stays_inside(file)), None):
             raise StudyError(f"{self.address}/{name} holds the name '{wrong}', which leads out of it. Remove it.")
         return sorted(found, key=lambda file: (file == RESULT, file))
-
-    def _is_file(self, name: str) -> bool:
-        system, path = self._place
-        with _named(self.address):
-            system.invalidate_cache()
-            return bool(system.isfile(f"{path}/{name}"))
 
     def _get(self, name: str, target: Path) -> None:
         system, path = self._place

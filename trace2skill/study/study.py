@@ -15,8 +15,6 @@ from trace2skill.study.evaluations import Evaluation, Metric, Status
 from trace2skill.study.executors import Executor
 from trace2skill.study.expansion import Expansion, Row, expand
 from trace2skill.study.freezing import (
-    FROZEN,
-    LOOKS,
     Frozen,
     Look,
     add_look,
@@ -25,6 +23,7 @@ from trace2skill.study.freezing import (
     note_evaluations,
     read_frozen,
     read_looks,
+    share_record,
 )
 from trace2skill.study.reading import find_file, read_declaration
 from trace2skill.study.running import CellState, Running, State, Watcher, states
@@ -35,6 +34,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LOCK = ".study.lock"
+_STORED = "README"
+"""Is written to a store first, so that one that cannot be written is known before anything is paid for."""
+
 _STATUS: dict[CellState, Status] = {
     "finished": "finished",
     "failed": "failed",
@@ -138,7 +140,7 @@ class Study:
         """
         if self.store is None:
             return
-        self.store.fetch_files(self.runs, (FROZEN, LOOKS))
+        self.keep_record()
         finished = self.store.finished()
         for cell in self.cells.values():
             if cell.name in finished:
@@ -173,6 +175,7 @@ class Study:
         try:
             with naming_full_disk(self.runs), held(self.runs / _LOCK):
                 self.fetch()
+                self.keep_finished()
                 self.check_frozen()
                 running = Running(
                     cells=self.cells,
@@ -203,13 +206,31 @@ class Study:
         note_evaluations(
             self.runs, {row.key: row.cell.digest for row in rows if standing[row.cell.digest].state != "finished"}
         )
-        self.keep_looks()
+        self.keep_record()
         self._opened = True
 
-    def keep_looks(self) -> None:
-        """Copy what was frozen, and the looks, to the store."""
+    def keep_record(self) -> None:
+        """Have the runs folder and the store tell the same of what was frozen, and of the looks.
+
+        Raises:
+            StudyError: They were frozen with different comparisons, or the store cannot be used.
+        """
         if self.store:
-            self.store.keep_files(self.runs, (FROZEN, LOOKS))
+            share_record(self.runs, self.store, self.declaration)
+
+    def keep_finished(self) -> None:
+        """Copy cells to the store that are finished here and not there.
+
+        Raises:
+            StudyError: The store cannot be written.
+        """
+        if self.store is None:
+            return
+        self.store.write(_STORED, "Cells of a trace2skill study.\n")
+        there = self.store.finished()
+        for digest, state in self.states().items():
+            if state.state == "finished" and self.cells[digest].name not in there:
+                self.store.keep(self.runs / self.cells[digest].name)
 
     def _over_budget(self, results: Iterable[Result]) -> str:
         budget = self.declaration.budget
@@ -292,5 +313,5 @@ def record_look(study: Study, what: str) -> Look:
         what: What was looked at, and by what, such as "report: tables 1 to 6".
     """
     look = add_look(study.runs, what)
-    study.keep_looks()
+    study.keep_record()
     return look

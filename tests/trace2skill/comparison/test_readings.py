@@ -427,6 +427,21 @@ def test_nothing_but_zero_reads_as_zero(value: float, shown: str) -> None:
     assert number(value, "+") == shown
 
 
+class TestMovedStudies:
+    def test_what_a_skill_has_seen_is_found_where_a_study_was_moved_to(self, tmp_path: Path) -> None:
+        a, b = scores(6, 0, 2, 2)
+        old = tmp_path / "old"
+        skill = exposed(old / "evolve-cell" / "run", [*a][:8]) / "skill"
+        skill.mkdir()
+        (skill / "SKILL.md").write_text("---\nname: skill\ndescription: d\n---\n# Use\n")
+        given = str(skill.parent)
+        run(old / "control" / "logs", a, edit=made(split="test", skill=None))
+        run(old / "treated" / "logs", b, edit=made(split="test", skill=given))
+        old.rename(tmp_path / "new")
+        with pytest.raises(LogError, match="made from 8 of the 10 samples"):
+            compare(tmp_path / "new" / "control" / "logs", tmp_path / "new" / "treated" / "logs")
+
+
 class TestReadingsThatDecide:
     """The sentence gives the numbers of the reading that it goes by."""
 

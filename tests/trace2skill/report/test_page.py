@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +136,16 @@ def test_unseen_characters_are_written_out(found: Results, study: FakeStudy, tmp
 
     assert "\u202e" not in page
     assert "evil\\u202ename" in page
+
+
+def test_a_log_that_is_gone_takes_its_arm_and_no_other(study: FakeStudy, tmp_path: Path) -> None:
+    moved = tmp_path / "gone.eval"
+    row = next(row for row in study.rows if row.condition == "no-skill" and row.logs)
+    before = row.logs
+    row.logs[0].rename(moved)
+    try:
+        written = write_report(study, tmp_path / "report")
+    finally:
+        moved.rename(before[0])
+    assert (tmp_path / "report" / "report.html").is_file()
+    assert {delta.state for delta in written.results.deltas} >= {"failed", "measured"}

@@ -142,3 +142,19 @@ def test_the_paper_study_has_every_published_cell(scale: str | None) -> None:
 def _condition(row: dict[str, str]) -> str:
     """Table 4 calls its condition by the method; it is that of Table 1 with these numbers."""
     return "error" if row["condition"] == "parallel" else row["condition"]
+
+
+def test_runs_of_a_sample_do_not_share_a_seed(tmp_path: Path) -> None:
+    benchmark = CONTENT["benchmarks"]["problems"]
+    once = load(tmp_path / "once")
+    twice = load(tmp_path / "twice", benchmarks={"problems": {**benchmark, "epochs": 2}})
+    assert {cell.definition["generation"].get("seed") for cell in once.cells.values() if cell.kind == "evaluate"} == {
+        41
+    }
+    assert not any("seed" in cell.definition.get("generation", {}) for cell in twice.cells.values())
+
+
+def test_a_comparison_of_what_nobody_evolves_names_no_author(tmp_path: Path) -> None:
+    primary = [{**CONTENT["primary"][0], "condition": "human-written", "against": "no-skill"}]
+    with pytest.raises(StudyError, match="leave out author and mode"):
+        len(load(tmp_path, primary=primary).cells)

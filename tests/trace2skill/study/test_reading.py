@@ -110,3 +110,25 @@ def test_a_key_that_is_there_twice_is_no_choice_of_the_last(tmp_path: Path) -> N
     said = message(file)
 
     assert "'seeds' is there a second time; the first is on line" in said[0]
+
+
+@pytest.mark.parametrize(
+    "args", [{"api_key": "sk-1"}, {"client": {"api_key": "sk-1"}}, {"extra": [{"Authorization": "Bearer sk-1"}]}]
+)
+def test_a_secret_is_refused_at_any_depth_and_not_repeated(args: dict[str, Any], tmp_path: Path) -> None:
+    said = "".join(message(write(tmp_path, models={"small": {"model": "sim/small", "args": args}})))
+
+    assert "would be kept in the runs folder" in said
+    assert "sk-1" not in said
+
+
+@pytest.mark.parametrize("name", ["sequential-²", "sequential-" + "9" * 5000, "sequential-0"])
+def test_odd_batches_are_no_conditions(name: str, tmp_path: Path) -> None:
+    arms = [{"domain": "math", "conditions": [name], "modes": ["deepening"]}]
+    assert message(write(tmp_path, arms=arms))
+
+
+@pytest.mark.parametrize("scales", [[1], {"smoke": None}])
+def test_scales_that_are_none(scales: Any, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="is no mapping"):
+        read_declaration(write(tmp_path, scales=scales), "smoke")

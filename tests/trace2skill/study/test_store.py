@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.trace2skill.study.test_running import Instant, counted, quiet
-from tests.trace2skill.study.tiny import load, scores, write
+from tests.trace2skill.study.tiny import CONTENT, load, scores, write
 from trace2skill.errors import StudyError
 from trace2skill.study import Study, open_executor, record_look
 from trace2skill.study.cells import RESULT
@@ -57,7 +57,7 @@ def test_an_address_that_nobody_knows(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StudyError, match=r"The store file://.* cannot be used"):
-        Store(f"file://{tmp_path}/file").keep_files(write(tmp_path).parent, ["study.yaml"])
+        Store(f"file://{tmp_path}/file").write("looks.jsonl", "")
 
 
 def test_what_is_finished_in_the_store_is_not_run_again(tmp_path: Path) -> None:
@@ -75,6 +75,54 @@ def test_what_is_finished_in_the_store_is_not_run_again(tmp_path: Path) -> None:
     assert again.ran == []
     assert there.frozen() == here.frozen()
     assert there.looks() == here.looks()
+
+
+def test_what_was_finished_before_there_was_a_store_is_kept_there_too(tmp_path: Path) -> None:
+    file = write(tmp_path)
+    Study.load(file, runs=tmp_path / "runs").run(Instant(), quiet)
+    store = f"file://{tmp_path}/store"
+    Study.load(file, runs=tmp_path / "runs", store=store).run(Instant(), quiet)
+    there = Study.load(file, runs=tmp_path / "there", store=store)
+    there.fetch()
+
+    assert counted(there.states()) == {"finished": 5}
+
+
+def test_looks_of_all_machines_count(tmp_path: Path) -> None:
+    store, file = f"file://{tmp_path}/store", write(tmp_path)
+    one, other = (Study.load(file, runs=tmp_path / name, store=store) for name in ("one", "other"))
+    one.run(Instant(), quiet)
+    other.fetch()
+    record_look(one, "report of one")
+    record_look(other, "report of the other")
+    one.fetch()
+
+    assert {"report of one", "report of the other"} < {look.what for look in one.looks()}
+    assert {look.what for look in one.looks()} == {look.what for look in other.looks()} | {"report of one"}
+
+
+def test_a_store_of_another_study_is_no_store_of_this(tmp_path: Path) -> None:
+    store = f"file://{tmp_path}/store"
+    Study.load(write(tmp_path / "a"), runs=tmp_path / "a" / "runs", store=store).run(Instant(), quiet)
+    changed = [{**CONTENT["primary"][0], "against": "human-written"}]
+    other = Study.load(write(tmp_path / "b", primary=changed), runs=tmp_path / "b" / "runs", store=store)
+
+    with pytest.raises(StudyError, match="another study's"):
+        other.fetch()
+    assert other.frozen() is None
+    Study.load(other.file, runs=other.runs).run(Instant(), quiet)
+    with pytest.raises(StudyError, match="frozen with different comparisons"):
+        other.fetch()
+
+
+def test_a_store_that_cannot_be_written_is_known_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    executor = Instant()
+    study = Study.load(write(tmp_path), runs=tmp_path / "runs", store=f"file://{tmp_path}/file")
+    with pytest.raises(StudyError, match="cannot be used"):
+        study.run(executor, quiet)
+    assert executor.ran == []
+    assert study.frozen() is None
 
 
 @pytest.mark.slow
