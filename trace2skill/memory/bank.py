@@ -67,6 +67,8 @@ class PastTask(BaseModel):
     """What the test cases of one task have in common; else the sample's id."""
     query: str
     """What the agent was asked: this is embedded."""
+    document: str = ""
+    """Name of the page that it was asked about, where there is one: equal questions about two pages are two tasks."""
     status: Literal["success", "failure"]
     """How it ended, as the bank's judge saw it."""
     items: tuple[Item, ...] = ()
@@ -142,7 +144,7 @@ def save_bank(
     Returns:
         Its card.
     """
-    lines = "".join(json.dumps(row.model_dump(mode="json"), ensure_ascii=False) + "\n" for row in records).encode()
+    lines = "".join(f"{_line(row)}\n" for row in records).encode()
     numbers = b"" if vectors is None else vectors.astype("<f4").tobytes()
     made = Card(
         records=len(records),
@@ -201,6 +203,12 @@ def load_bank(folder: Path) -> Bank:
 
 
 _ANEW = "Make the bank anew."
+
+
+def _line(row: PastTask) -> str:
+    """A record as it stands in the file; one without a page reads as before there were pages."""
+    kept = row.model_dump(mode="json", exclude=None if row.document else {"document"})
+    return json.dumps(kept, ensure_ascii=False)
 
 
 def _card(path: Path) -> Card:
