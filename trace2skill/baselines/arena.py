@@ -14,15 +14,13 @@ from trace2skill.baselines.controls import CONTROL, Control
 from trace2skill.comparison.results import Arm, ComparisonTable, Making
 from trace2skill.data.places import resolve_path
 from trace2skill.evolution.candidates import SELECTION, Selection
-from trace2skill.evolution.configuration import EvolveConfig
+from trace2skill.evolution.configuration import SUCCESSES_ONLY, EvolveConfig
 from trace2skill.evolution.folder import MANIFEST, Manifest
 from trace2skill.evolution.stages import StageUsage
 from trace2skill.files import Stored, read_model
 
 _POOLS = {"error": ("failures",), "error-llm": ("failures",), "success": ("successes",)}
 _BOTH = ("successes", "failures")
-_SUCCESSES_ONLY = frozenset({"awm", "synapse"})
-"""Methods that look at successful trajectories alone."""
 
 _CONTROLS = {
     "generic-checklist": "nothing of the benchmark",
@@ -123,7 +121,7 @@ def _of_runs(arm: str, runs: Sequence[Manifest], control: Control | None) -> Mak
     """The row of an artefact that a run made, or the best of several that were all paid for."""
     record = runs[0].record
     stages = [stage for run in runs for stage in run.stages]
-    pool = ("successes",) if record.config.method in _SUCCESSES_ONLY else _POOLS.get(record.config.analysts, _BOTH)
+    pool = ("successes",) if record.config.method in SUCCESSES_ONLY else _POOLS.get(record.config.analysts, _BOTH)
     authors = {name for run in runs for name in _authors(run)}
     reused = sum(stage.calls for stage in stages if stage.reused)
     notes = [f"{reused:,} of its calls are another run's analyses, used again"] if reused else []
@@ -149,10 +147,18 @@ def _of_runs(arm: str, runs: Sequence[Manifest], control: Control | None) -> Mak
 
 
 def _authors(run: Manifest) -> Iterable[str]:
-    """The models that a run asked; where it asked none, those of the run whose analyses it used."""
+    """The models that a run asked, and those of the run whose analyses it used.
+
+    A model that was named for a part which was never asked is none of them.
+    """
     record = run.record
-    asked = record.models.values() if any(not stage.reused for stage in run.stages) else ()
-    return [*asked, *(record.reused.models.values() if record.reused else ())]
+    own = [stage for stage in run.stages if not stage.reused]
+    asked = {name for stage in own for name in (record.models.values() if stage.models is None else stage.models)}
+    before = {name for stage in run.stages if stage.reused for name in stage.models or ()}
+    reused = record.reused.models.values() if record.reused else ()
+    return [name for name in record.models.values() if name in asked] + [
+        name for name in reused if name in before or not before
+    ]
 
 
 def _method(config: EvolveConfig) -> str:

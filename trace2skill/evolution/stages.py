@@ -66,6 +66,8 @@ class StageUsage(BaseModel):
     rounds: int | None = None
     """Samples in the longest chain of those that asked a model and had to wait for each other; None in manifests of
     before it was counted."""
+    models: tuple[str, ...] | None = None
+    """The models that it asked; likewise."""
 
 
 @dataclass(kw_only=True)
@@ -193,9 +195,10 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
     """
     # The larger of the two: attempts of a sample that broke and was tried again are in the log's figures alone.
     stats = log.stats.model_usage
+    asked = tuple(sorted(tally.usage.keys() | stats.keys()))
     models = [
         max(tally.usage.get(name, ModelUsage()), stats.get(name, ModelUsage()), key=lambda used: used.total_tokens)
-        for name in sorted(tally.usage.keys() | stats.keys())
+        for name in asked
     ]
     told = [model.input_tokens_cache_read for model in models if model.input_tokens_cache_read is not None]
     cached = sum(told)
@@ -214,6 +217,7 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
         wall_seconds=(datetime.fromisoformat(completed) - datetime.fromisoformat(started)).total_seconds(),
         critical_path_seconds=round(critical_path(tally.seconds, waits_for), 3),
         rounds=int(critical_path(tally.rounds, waits_for)),
+        models=asked,
     )
 
 

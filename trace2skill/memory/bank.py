@@ -31,6 +31,8 @@ MAX_RECORDS_BYTES = 256 << 20
 """The records may take this: four thousand raw trajectories of 16,000 tokens."""
 MAX_RECORDS = 100_000
 """A bank may hold so many past tasks."""
+MAX_DIMENSION = 65_536
+"""Numbers that a vector may have."""
 MAX_VECTORS_BYTES = 1 << 30
 """The vectors may take this: 65,000 of 4,096 numbers."""
 
@@ -88,7 +90,7 @@ class Card(BaseModel):
     """The method that made it."""
     embedder: str
     """What its queries are embedded with: `bm25`, `openai:MODEL` or `st:NAME`. Never where that is found."""
-    dimension: int = Field(ge=0, le=65_536)
+    dimension: int = Field(ge=0, le=MAX_DIMENSION)
     """Numbers in a vector; 0 where the embedder has none."""
     records: int = Field(ge=0)
     """Number of past tasks."""

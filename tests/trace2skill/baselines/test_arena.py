@@ -105,6 +105,20 @@ def test_a_manifest_from_before_rounds_were_counted_has_none(evolved: Path, tmp_
     assert row.calls == skilled(evolved).calls
 
 
+def test_a_model_that_was_named_and_never_asked_is_no_author(evolved: Path, tmp_path: Path) -> None:
+    shutil.copytree(evolved, tmp_path / "run")
+    manifest = json.loads((evolved / MANIFEST).read_text())
+    assert {name for stage in manifest["stages"] for name in stage["models"]} == {"mockllm/model"}
+    manifest["record"]["models"]["merger"] = "mockllm/idle"
+    (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest))
+    assert skilled(tmp_path / "run").author == ("mockllm/model",)
+
+    for stage in manifest["stages"]:
+        del stage["models"]
+    (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest))
+    assert skilled(tmp_path / "run").author == ("mockllm/idle", "mockllm/model")
+
+
 @pytest.mark.parametrize("kind", ["generic-checklist", "length-matched", "sections-shuffled"])
 def test_a_control_is_named_and_costs_nothing(evolved: Path, tmp_path: Path, kind: str) -> None:
     make_control(kind, evolved, tmp_path / "out", seed=7)  # type: ignore[arg-type]
