@@ -118,7 +118,9 @@ class Memory:
         return found
 
     def recall(self, asked: Asked) -> list[Recalled]:
-        """The runs of the nearest past tasks, nearest first; ties go to the one that stands first in the bank.
+        """The nearest past tasks, nearest first, with one run of each: a success if there is one, and the first of them.
+
+        Ties between tasks go to the one that stands first in the bank.
 
         Raises:
             ServerError: The embedder does not answer.
@@ -129,13 +131,11 @@ class Memory:
         blind = self.bank.vectors is None
         near = [row for row in range(len(self._past)) if row not in own and not (blind and scores[row] == 0)]
         near.sort(key=lambda row: (-float(scores[row]), row))
-        chosen = list(dict.fromkeys(self._tasks[row] for row in near))[: self.count]
-        return [
-            Recalled(past=self.bank.records[row], score=round(float(scores[row]), 6))
-            for task in chosen
-            for row in near
-            if self._tasks[row] == task
-        ]
+        runs: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row in near:
+            runs[self._tasks[row]].append(row)
+        best = [min(rows, key=lambda row: (self.bank.records[row].status != "success", row)) for rows in runs.values()]
+        return [Recalled(past=self.bank.records[row], score=round(float(scores[row]), 6)) for row in best[: self.count]]
 
     def runs_of(self, asked: Asked) -> Iterator[int]:
         """The rows of the bank that are runs of this task, or of a copy of it."""

@@ -106,14 +106,16 @@ def test_the_other_test_cases_of_a_task_are_the_task_itself(tmp_path: Path) -> N
     assert ids(kept, Asked(sample="9/2", task="9", query="Sort the second list")) == ["8"]
 
 
-def test_every_run_of_the_nearest_task_is_recalled(tmp_path: Path) -> None:
+def test_one_run_of_each_task_is_recalled_the_first_success(tmp_path: Path) -> None:
     runs = [
-        past(f"names#{run}", QUERIES["names"], sample="names", status=status)
-        for run, status in ((1, "success"), (2, "failure"))
+        past(f"{name}#{run}", QUERIES[name], sample=name, task=name, status=status)
+        for name, statuses in (("names", "fss"), ("dates", "ff"))
+        for run, status in enumerate(({"s": "success", "f": "failure"}[each] for each in statuses), start=1)
     ]
-    kept = memory(tmp_path / "bank", *runs, past("dates", QUERIES["dates"]))
+    query = "Split the names of the column, not the dates"
 
-    assert ids(kept, asked("x", "Split the names")) == ["names#1", "names#2"]
+    assert ids(memory(tmp_path / "one", *runs), asked("x", query)) == ["names#2"]
+    assert ids(memory(tmp_path / "two", *runs, count=2), asked("x", query)) == ["names#2", "dates#1"]
 
 
 def test_what_shares_no_word_is_not_recalled(tmp_path: Path) -> None:
