@@ -82,7 +82,7 @@ def _of_folder(arm: str, place: Path, folder: Path) -> Making | None:
         return _of_control(arm, control)
     selection = _read(place / SELECTION, Selection)
     runs = [_read(place / row.name / MANIFEST, Manifest) for row in (selection.candidates if selection else ())]
-    chosen = [each for each in runs if each and _same(place / each.skill, folder)]
+    chosen = [each for each in runs if each and (_same(place, folder) or _same(place / each.skill, folder))]
     return _of_runs(arm, chosen, None) if chosen else None
 
 

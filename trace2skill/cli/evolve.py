@@ -273,10 +273,8 @@ def _refuse_foreign(context: click.Context, method: Method) -> None:
 
 def _refuse_idle(context: click.Context, config: EvolveConfig) -> None:
     """Refuse options that were given and would change nothing."""
-    idle = OF_SKILLS if config.makes_bank else ()
-    why = "makes no analysis with tools, and merges nothing"
-    if not config.asks_model:
-        idle, why = (*OF_MODELS, *OF_SKILLS), "asks no model"
+    idle = [*(OF_SKILLS if config.makes_bank else ()), *(() if config.asks_model else OF_MODELS)]
+    why = "makes no analysis with tools, and merges nothing" if config.asks_model else "asks no model"
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if given and parameter.name in idle:

@@ -118,7 +118,7 @@ class Memory:
         return found
 
     def recall(self, asked: Asked) -> list[Recalled]:
-        """The nearest past tasks, nearest first, with one run of each: a success if there is one, and the first of them.
+        """The nearest past tasks, nearest first, with one run of each: its first success, else its first run.
 
         Ties between tasks go to the one that stands first in the bank.
 

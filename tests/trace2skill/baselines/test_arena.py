@@ -15,9 +15,11 @@ from trace2skill.comparison.pairing import compare_table
 from trace2skill.comparison.results import Arm, ComparisonTable, Making
 from trace2skill.comparison.tables import render
 from trace2skill.evolution import EvolveConfig, evolve
+from trace2skill.evolution.candidates import SELECTION, Candidate, Selection
 from trace2skill.evolution.folder import MANIFEST, Manifest
 from trace2skill.evolution.stages import StageUsage
 from trace2skill.files import read_model
+from trace2skill.skill.folder import find_skill_folder
 
 
 def arm(name: str = "a", **given: tuple[str, ...]) -> Arm:
@@ -178,6 +180,24 @@ def test_only_what_was_analysed_counts(tmp_path: Path, analysts: str, sees: str,
 
     row = skilled(tmp_path / "run")
     assert (row.method, row.sees, row.trajectories) == ("parallel, lexical merger", sees, trajectories)
+
+
+@pytest.mark.parametrize("named", [".", "adding"])
+def test_a_selection_counts_all_seeds(evolved: Path, tmp_path: Path, named: str) -> None:
+    out = tmp_path / "out"
+    seeds = [
+        Candidate(name=f"seed-{n}", skill=f"seed-{n}/adding", digest="", successes=n, runs=2, missing=0) for n in (1, 2)
+    ]
+    for seed in seeds:
+        shutil.copytree(evolved, out / seed.name)
+    shutil.copytree(evolved / "adding", out / "adding")
+    chosen = Selection(simulated="", initial=seeds[0], candidates=tuple(seeds), chosen="seed-2")
+    (out / SELECTION).write_text(chosen.model_dump_json())
+
+    row, one = skilled(out / named), skilled(evolved)
+    assert (row.method, row.calls) == ("parallel", 2 * (one.calls or 0))
+    assert "the best of 2 seeds" in " ".join(row.notes)
+    assert find_skill_folder(out) == out / "adding"
 
 
 def test_equal_tokens_and_a_skill_with_a_memory_have_one_row() -> None:
