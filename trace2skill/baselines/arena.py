@@ -13,11 +13,14 @@ from typing import Any
 from trace2skill.baselines.controls import CONTROL, Control
 from trace2skill.comparison.results import Arm, ComparisonTable, Making
 from trace2skill.data.places import resolve_path
+from trace2skill.errors import Trace2SkillError
 from trace2skill.evolution.candidates import SELECTION, Selection
 from trace2skill.evolution.configuration import SUCCESSES_ONLY, EvolveConfig
 from trace2skill.evolution.folder import MANIFEST, Manifest
 from trace2skill.evolution.stages import StageUsage
-from trace2skill.files import Stored, read_model
+from trace2skill.files import Stored, file_digest, read_model
+from trace2skill.memory.bank import CARD, Card
+from trace2skill.skill.folder import load_skill
 
 _POOLS = {"error": ("failures",), "error-llm": ("failures",), "success": ("successes",)}
 _BOTH = ("successes", "failures")
@@ -67,7 +70,7 @@ def _of_artefact(arm: str, path: str, otherwise: str) -> Making:
     if not folder.exists():
         return Making(arm=arm, method="unknown", sees="unknown", artefact=f"{path} (not found)")
     try:
-        made = _of_folder(arm, folder, folder) or _of_folder(arm, folder.parent, folder)
+        made = _of_folder(arm, folder, folder) or _of_folder(arm, folder.parent, folder) or _of_card(arm, folder)
     except (OSError, ValueError) as error:
         made = Making(arm=arm, method="unknown", sees="unknown", notes=(str(error),))
     return (made or Making(arm=arm, method=otherwise, sees="unknown")).model_copy(update={"artefact": path})
@@ -77,13 +80,43 @@ def _of_folder(arm: str, place: Path, folder: Path) -> Making | None:
     """The row of an arm that was given a folder, by the records in a place; None if they are not of that folder."""
     control, run = _read(place / CONTROL, Control), _read(place / MANIFEST, Manifest)
     if run and _is_its(place, run, folder):
-        return _of_runs(arm, [run], control)
+        return _unless_edited(_of_runs(arm, [run], control), place / (run.bank or run.skill), {run.digest})
     if control and _same(place / control.skill, folder):
-        return _of_control(arm, control)
+        return _unless_edited(_of_control(arm, control), place / control.skill, {control.digest})
     selection = _read(place / SELECTION, Selection)
     runs = [_read(place / row.name / MANIFEST, Manifest) for row in (selection.candidates if selection else ())]
     chosen = [each for each in runs if each and (_same(place, folder) or _same(place / each.skill, folder))]
-    return _of_runs(arm, chosen, None) if chosen else None
+    if not selection or not chosen:
+        return None
+    digests = {each.digest for each in chosen}
+    return _unless_edited(_of_runs(arm, chosen, None), place / chosen[0].skill, digests)
+
+
+def _unless_edited(made: Making, artefact: Path, digests: set[str]) -> Making:
+    """A row that says so where its artefact is not any more what its record says."""
+    try:
+        card = artefact / CARD
+        digest = file_digest(card) if card.is_file() else load_skill(artefact).digest
+    except Trace2SkillError:
+        digest = ""
+    note = () if digest in digests else ("it was edited since it was made: its digest is not that of its record",)
+    return made.model_copy(update={"notes": (*made.notes, *note)})
+
+
+def _of_card(arm: str, folder: Path) -> Making | None:
+    """The row of a bank without the manifest of its run: what its card says of it. None if it is no bank."""
+    card = _read(folder / CARD, Card)
+    if card is None:
+        return None
+    return Making(
+        arm=arm,
+        method=f"{card.method} (online)" if card.stream else card.method,
+        sees="successes" if card.method in SUCCESSES_ONLY else "unknown",
+        author=tuple(sorted(set(card.authors.values()))),
+        agents=card.agents,
+        sources=tuple(sorted(digest for _, digest in card.logs)),
+        notes=(f"its run's manifest is not there: its card says that it holds {card.records:,} past tasks",),
+    )
 
 
 def _read(file: Path, model: type[Stored]) -> Stored | None:
@@ -141,6 +174,8 @@ def _of_runs(arm: str, runs: Sequence[Manifest], control: Control | None) -> Mak
         input_tokens=sum(stage.input_tokens for stage in stages),
         output_tokens=sum(stage.output_tokens for stage in stages),
         rounds=_none_if_unknown([_rounds(run.stages) for run in runs]),
+        agents=record.agent_models,
+        sources=tuple(sorted(digest for _, digest in record.inputs)),
         wall_seconds=sum(_wall(run.stages) for run in runs),
         notes=tuple(notes),
     )
@@ -210,6 +245,8 @@ def _together(arm: str, parts: Sequence[Making]) -> Making:
         output_tokens=total("output_tokens"),
         rounds=total("rounds"),
         wall_seconds=total("wall_seconds"),
+        agents=tuple(sorted({agent for part in parts for agent in part.agents})),
+        sources=tuple(sorted({source for part in parts for source in part.sources})),
         artefact=", ".join(part.artefact for part in parts if part.artefact),
         notes=tuple(note for part in parts for note in part.notes),
     )
@@ -224,3 +261,15 @@ def _unequal(rows: Sequence[Making]) -> Iterator[str]:
         yield f"Author models are not equal: {by}."
     if len({row.trajectories for row in made}) > 1:
         yield f"Numbers of trajectories are not equal: {'; '.join(f'{row.arm} {row.trajectories}' for row in made)}."
+    told = [row for row in rows if row.sources]
+    if len({row.agents for row in told}) > 1:
+        by = "; ".join(f"{row.arm} {', '.join(row.agents)}" for row in told)
+        yield f"Models that played the trajectories are not equal: {by}."
+    if len({row.sources for row in told}) > 1:
+        by = "; ".join(f"{row.arm} {len(row.sources)} ({_short(row.sources)})" for row in told)
+        yield f"The logs that they were made from are not the same: {by}."
+
+
+def _short(digests: Sequence[str]) -> str:
+    """The beginnings of digests, the first few of them."""
+    return ", ".join(digest[:8] for digest in digests[:3]) + (", ..." if len(digests) > 3 else "")

@@ -289,6 +289,12 @@ class Making(_Record):
     wall_seconds: float | None = None
     """Time of its stages, those side by side counted once; likewise."""
 
+    agents: tuple[str, ...] = ()
+    """Models that played the trajectories; empty where nothing is known, or nothing was made."""
+
+    sources: tuple[str, ...] = ()
+    """SHA-256 of each log, and file of patches, that it was made from, sorted; likewise."""
+
     artefact: str = ""
     """Path of the skill or memory as the logs name it; empty where there is none."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.trace2skill.comparison.test_pairing import run as play
 from tests.trace2skill.evolution.test_folder import RECORD, write
+from tests.trace2skill.memory.banks import make_bank
 from tests.trace2skill.toy import edit, scripted, structured, write_skill
 from trace2skill.baselines.arena import making, with_methods
 from trace2skill.baselines.controls import lexical_control, make_control
@@ -198,6 +199,49 @@ def test_a_selection_counts_all_seeds(evolved: Path, tmp_path: Path, named: str)
     assert (row.method, row.calls) == ("parallel", 2 * (one.calls or 0))
     assert "the best of 2 seeds" in " ".join(row.notes)
     assert find_skill_folder(out) == out / "adding"
+
+
+def test_a_bank_that_was_copied_out_of_its_run_is_known_by_its_card(tmp_path: Path) -> None:
+    folder = make_bank(tmp_path / "bank", agents=("mockllm/agent",), logs=(("a.eval", "123"),)).folder
+    row = making(arm(memories=(str(folder),)))
+
+    assert (row.method, row.author, row.agents, row.sources) == (
+        "reasoning-bank", ("mockllm/model",), ("mockllm/agent",), ("123",),
+    )  # fmt: skip
+    assert row.notes == ("its run's manifest is not there: its card says that it holds 3 past tasks",)
+
+
+@pytest.mark.parametrize("kind", ["run", "control", "selection"])
+def test_what_was_edited_since_is_said(evolved: Path, tmp_path: Path, kind: str) -> None:
+    out, named = tmp_path / "out", tmp_path / "out" / "adding"
+    if kind == "control":
+        make_control("generic-checklist", evolved, out)
+    else:
+        shutil.copytree(evolved, out if kind == "run" else out / "seed-1")
+    if kind == "selection":
+        shutil.copytree(evolved / "adding", named)
+        seed = Candidate(name="seed-1", skill="seed-1/adding", digest="", successes=1, runs=1, missing=0)
+        chosen = Selection(simulated="", initial=seed, candidates=(seed,), chosen="seed-1")
+        (out / SELECTION).write_text(chosen.model_dump_json())
+    assert not any("edited" in note for note in skilled(named).notes)
+
+    with (named / "SKILL.md").open("a") as file:
+        file.write("- One more.\n")
+    assert skilled(named).notes[-1] == "it was edited since it was made: its digest is not that of its record"
+
+
+def test_other_logs_of_as_many_trajectories_are_not_equal(tmp_path: Path) -> None:
+    write(tmp_path / "one", RECORD)
+    shutil.rmtree(tmp_path / "initial")
+    other = {"inputs": (("a.eval", "f" * 64),), "agent_models": ("mockllm/other",)}
+    write(tmp_path / "two", RECORD.model_copy(update=other))
+    found = with_methods(table_of(tmp_path / "logs", first=tmp_path / "one", second=tmp_path / "two"))
+
+    agents, logs = found.unequal
+    assert agents.startswith("Models that played the trajectories are not equal: first ")
+    assert agents.endswith("; second mockllm/other.")
+    assert logs.startswith("The logs that they were made from are not the same: first ")
+    assert logs.endswith("second 1 (ffffffff).")
 
 
 def test_equal_tokens_and_a_skill_with_a_memory_have_one_row() -> None:
