@@ -158,6 +158,10 @@ def _of_runs(arm: str, runs: Sequence[Manifest], control: Control | None) -> Mak
     authors = {name for run in runs for name in _authors(run)}
     reused = sum(stage.calls for stage in stages if stage.reused)
     notes = [f"{reused:,} of its calls are another run's analyses, used again"] if reused else []
+    if broken := sum(stage.broken_attempts or 0 for stage in stages):
+        notes.append(
+            f"{broken:,} attempts broke and were tried again: their tokens are counted, of their calls the last at most"
+        )
     if len(runs) > 1:
         notes.append(f"the best of {len(runs)} seeds: all of them are counted, not the plays that chose it")
     if record.config.stream:

@@ -122,6 +122,16 @@ def test_a_model_that_was_named_and_never_asked_is_no_author(evolved: Path, tmp_
     assert skilled(tmp_path / "run").author == ("mockllm/idle", "mockllm/model")
 
 
+def test_attempts_that_broke_are_said_and_their_last_answered_calls_counted(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "run", RECORD)
+    stages = (stage("one", "analysis", 1, 5).model_copy(update={"broken_attempts": 2}),)
+    (tmp_path / "run" / MANIFEST).write_text(manifest.model_copy(update={"stages": stages}).model_dump_json())
+
+    assert skilled(tmp_path / "run").notes == (
+        "2 attempts broke and were tried again: their tokens are counted, of their calls the last at most",
+    )
+
+
 @pytest.mark.parametrize("kind", ["generic-checklist", "length-matched", "sections-shuffled"])
 def test_a_control_is_named_and_costs_nothing(evolved: Path, tmp_path: Path, kind: str) -> None:
     make_control(kind, evolved, tmp_path / "out", seed=7)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from tests.trace2skill.memory.banks import embedding_server
 from tests.trace2skill.toy import LESSON, asking, run_asking, structured
-from trace2skill.baselines import work_of
+from trace2skill.baselines import induction, work_of
 from trace2skill.cli.main import main
 from trace2skill.consolidation.ledger import read_ledger
 from trace2skill.errors import BankError, LogError, PatchError, ServerError, SkillError
@@ -344,6 +344,25 @@ def test_a_plan_counts_the_calls(logs: Path) -> None:
     assert calls(method="awm") == [2]
     assert calls(method="synapse") == []
     assert calls(method="synapse", judge="model") == [4]
+
+
+def test_the_calls_of_an_attempt_that_broke_are_counted_as_far_as_they_are_kept(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = [True]
+
+    def sift(*given: Any) -> Any:
+        if after:
+            after.pop()
+            raise RuntimeError("broke after its answer")
+        return real(*given)
+
+    real = induction.sift
+    monkeypatch.setattr(induction, "sift", sift)
+    manifest = make(logs, tmp_path / "run", "reasoning-bank")
+
+    [stage] = manifest.stages
+    assert (stage.samples, stage.calls, stage.input_tokens, stage.broken_attempts) == (4, 5, 50, 1)
 
 
 def test_the_samples_of_the_stage_hold_what_was_kept(logs: Path, tmp_path: Path) -> None:
