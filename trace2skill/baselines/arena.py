@@ -56,12 +56,24 @@ def making(arm: Arm) -> Making:
 
 
 def _equal_tokens(arm: Arm) -> Making:
+    allowed = " and ".join(
+        f"{int(each):,} tokens on each sample" if each.isdecimal() else f"what the runs in {each} took on that sample"
+        for each in arm.match_tokens
+    )
     return Making(
         arm=arm.name,
         method="equal tokens",
         sees="the task, its own work",
-        notes=(f"its agent might spend on checking its work what {', '.join(arm.match_tokens)} says",),
+        notes=(f"its agent might check its work until it had spent {allowed}{_spent(arm)}",),
     )
+
+
+def _spent(arm: Arm) -> str:
+    """What an arm spent of what it might, as far as its logs tell."""
+    if not arm.tokens_allowed or arm.tokens_per_run is None:
+        return ""
+    share = arm.tokens_per_run / arm.tokens_allowed
+    return f"; it spent {share:.0%} of that ({arm.tokens_per_run:,.0f} of {arm.tokens_allowed:,.0f} tokens per run)"
 
 
 def _of_artefact(arm: str, path: str, otherwise: str) -> Making:

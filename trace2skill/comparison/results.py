@@ -78,6 +78,9 @@ class Arm(_Record):
     tokens_per_run: float | None = None
     """Mean tokens, read and generated, of the runs that did not fail; None where the logs do not tell."""
 
+    tokens_allowed: float | None = None
+    """Mean tokens that these runs might take, where they had a budget; None where they had none."""
+
     samples: int
     """Samples that should have a score: those of any arm's dataset."""
 

@@ -254,6 +254,24 @@ def test_other_logs_of_as_many_trajectories_are_not_equal(tmp_path: Path) -> Non
     assert logs.endswith("second 1 (ffffffff).")
 
 
+@pytest.mark.parametrize(
+    ("given", "told", "note"),
+    [
+        ("logs/skill", {}, "what the runs in logs/skill took on that sample"),
+        ("2000", {"tokens_per_run": 500.0}, "2,000 tokens on each sample"),
+        (
+            "logs/skill",
+            {"tokens_per_run": 387.0, "tokens_allowed": 786.0},
+            "what the runs in logs/skill took on that sample; it spent 49% of that (387 of 786 tokens per run)",
+        ),
+    ],
+)
+def test_the_row_of_equal_tokens_says_what_was_spent(given: str, told: dict[str, float], note: str) -> None:
+    row = making(arm(match_tokens=(given,)).model_copy(update=told))
+
+    assert row.notes == (f"its agent might check its work until it had spent {note}",)
+
+
 def test_equal_tokens_and_a_skill_with_a_memory_have_one_row() -> None:
     assert making(arm(match_tokens=("logs/skill",))).method == "equal tokens"
     assert making(arm(memories=("skills",))).method == "memory bank"
