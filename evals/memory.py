@@ -13,6 +13,7 @@ from trace2skill.errors import DataError
 from trace2skill.memory import (
     Asked,
     Memory,
+    document_of,
     embedder_for,
     find_bank_folder,
     load_bank,
@@ -66,4 +67,5 @@ async def recall(memory: Memory | None, state: TaskState) -> str:
 
 
 def _asked(sample: str, metadata: dict[str, object] | None, query: str) -> Asked:
-    return Asked(sample=sample, task=str((metadata or {}).get("task", sample)), query=query)
+    given = metadata or {}
+    return Asked(sample=sample, task=str(given.get("task", sample)), query=query, document=document_of(given))

@@ -17,6 +17,7 @@ from evals.math_reasoning import math_reasoning
 from evals.spreadsheet import spreadsheet
 from evals.visionqa import visionqa
 from evals.wikitq import wikitq
+from trace2skill.comparison.pairing import compare_table
 from trace2skill.errors import DataError, LogError
 
 TASKS: dict[str, tuple[Callable[..., Task], dict[str, str], str]] = {
@@ -77,6 +78,16 @@ def test_epochs_are_averaged(skill_arm: Path) -> None:
     assert budget
     assert isinstance(budget.by_sample, dict)
     assert 0 <= budget.by_sample[name] - mean < 1
+
+
+def test_a_comparison_tells_what_it_might_spend_and_what_it_spent(skill_arm: Path, tmp_path: Path) -> None:
+    task = math_reasoning(dataset="sample", split="all", match_tokens=str(skill_arm))
+    matched = samples(play(task, tmp_path / "equal", limit=2))
+    arm = compare_table({"skill": [skill_arm], "equal": [tmp_path / "equal"]}, "skill").comparisons[0]
+
+    assert arm.control.tokens_allowed is None
+    assert arm.treatment.tokens_allowed == sum(row.metadata[BUDGET] for row in matched) / 2
+    assert arm.treatment.tokens_per_run == sum(row.metadata[SPENT] for row in matched) / 2
 
 
 def test_a_sample_that_the_other_arm_did_not_play_is_an_error_of_that_sample(skill_arm: Path, tmp_path: Path) -> None:

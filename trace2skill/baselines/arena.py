@@ -13,16 +13,17 @@ from typing import Any
 from trace2skill.baselines.controls import CONTROL, Control
 from trace2skill.comparison.results import Arm, ComparisonTable, Making
 from trace2skill.data.places import resolve_path
+from trace2skill.errors import Trace2SkillError
 from trace2skill.evolution.candidates import SELECTION, Selection
-from trace2skill.evolution.configuration import EvolveConfig
+from trace2skill.evolution.configuration import SUCCESSES_ONLY, EvolveConfig
 from trace2skill.evolution.folder import MANIFEST, Manifest
 from trace2skill.evolution.stages import StageUsage
-from trace2skill.files import Stored, read_model
+from trace2skill.files import Stored, file_digest, read_model
+from trace2skill.memory.bank import CARD, Card
+from trace2skill.skill.folder import load_skill
 
 _POOLS = {"error": ("failures",), "error-llm": ("failures",), "success": ("successes",)}
 _BOTH = ("successes", "failures")
-_SUCCESSES_ONLY = frozenset({"awm", "synapse"})
-"""Methods that look at successful trajectories alone."""
 
 _CONTROLS = {
     "generic-checklist": "nothing of the benchmark",
@@ -55,12 +56,24 @@ def making(arm: Arm) -> Making:
 
 
 def _equal_tokens(arm: Arm) -> Making:
+    allowed = " and ".join(
+        f"{int(each):,} tokens on each sample" if each.isdecimal() else f"what the runs in {each} took on that sample"
+        for each in arm.match_tokens
+    )
     return Making(
         arm=arm.name,
         method="equal tokens",
         sees="the task, its own work",
-        notes=(f"its agent might spend on checking its work what {', '.join(arm.match_tokens)} says",),
+        notes=(f"its agent might check its work until it had spent {allowed}{_spent(arm)}",),
     )
+
+
+def _spent(arm: Arm) -> str:
+    """What an arm spent of what it might, as far as its logs tell."""
+    if not arm.tokens_allowed or arm.tokens_per_run is None:
+        return ""
+    share = arm.tokens_per_run / arm.tokens_allowed
+    return f"; it spent {share:.0%} of that ({arm.tokens_per_run:,.0f} of {arm.tokens_allowed:,.0f} tokens per run)"
 
 
 def _of_artefact(arm: str, path: str, otherwise: str) -> Making:
@@ -69,7 +82,7 @@ def _of_artefact(arm: str, path: str, otherwise: str) -> Making:
     if not folder.exists():
         return Making(arm=arm, method="unknown", sees="unknown", artefact=f"{path} (not found)")
     try:
-        made = _of_folder(arm, folder, folder) or _of_folder(arm, folder.parent, folder)
+        made = _of_folder(arm, folder, folder) or _of_folder(arm, folder.parent, folder) or _of_card(arm, folder)
     except (OSError, ValueError) as error:
         made = Making(arm=arm, method="unknown", sees="unknown", notes=(str(error),))
     return (made or Making(arm=arm, method=otherwise, sees="unknown")).model_copy(update={"artefact": path})
@@ -79,13 +92,43 @@ def _of_folder(arm: str, place: Path, folder: Path) -> Making | None:
     """The row of an arm that was given a folder, by the records in a place; None if they are not of that folder."""
     control, run = _read(place / CONTROL, Control), _read(place / MANIFEST, Manifest)
     if run and _is_its(place, run, folder):
-        return _of_runs(arm, [run], control)
+        return _unless_edited(_of_runs(arm, [run], control), place / (run.bank or run.skill), {run.digest})
     if control and _same(place / control.skill, folder):
-        return _of_control(arm, control)
+        return _unless_edited(_of_control(arm, control), place / control.skill, {control.digest})
     selection = _read(place / SELECTION, Selection)
     runs = [_read(place / row.name / MANIFEST, Manifest) for row in (selection.candidates if selection else ())]
-    chosen = [each for each in runs if each and _same(place / each.skill, folder)]
-    return _of_runs(arm, chosen, None) if chosen else None
+    chosen = [each for each in runs if each and (_same(place, folder) or _same(place / each.skill, folder))]
+    if not selection or not chosen:
+        return None
+    digests = {each.digest for each in chosen}
+    return _unless_edited(_of_runs(arm, chosen, None), place / chosen[0].skill, digests)
+
+
+def _unless_edited(made: Making, artefact: Path, digests: set[str]) -> Making:
+    """A row that says so where its artefact is not any more what its record says."""
+    try:
+        card = artefact / CARD
+        digest = file_digest(card) if card.is_file() else load_skill(artefact).digest
+    except Trace2SkillError:
+        digest = ""
+    note = () if digest in digests else ("it was edited since it was made: its digest is not that of its record",)
+    return made.model_copy(update={"notes": (*made.notes, *note)})
+
+
+def _of_card(arm: str, folder: Path) -> Making | None:
+    """The row of a bank without the manifest of its run: what its card says of it. None if it is no bank."""
+    card = _read(folder / CARD, Card)
+    if card is None:
+        return None
+    return Making(
+        arm=arm,
+        method=f"{card.method} (online)" if card.stream else card.method,
+        sees="successes" if card.method in SUCCESSES_ONLY else "unknown",
+        author=tuple(sorted(set(card.authors.values()))),
+        agents=card.agents,
+        sources=tuple(sorted(digest for _, digest in card.logs)),
+        notes=(f"its run's manifest is not there: its card says that it holds {card.records:,} past tasks",),
+    )
 
 
 def _read(file: Path, model: type[Stored]) -> Stored | None:
@@ -123,10 +166,14 @@ def _of_runs(arm: str, runs: Sequence[Manifest], control: Control | None) -> Mak
     """The row of an artefact that a run made, or the best of several that were all paid for."""
     record = runs[0].record
     stages = [stage for run in runs for stage in run.stages]
-    pool = ("successes",) if record.config.method in _SUCCESSES_ONLY else _POOLS.get(record.config.analysts, _BOTH)
+    pool = ("successes",) if record.config.method in SUCCESSES_ONLY else _POOLS.get(record.config.analysts, _BOTH)
     authors = {name for run in runs for name in _authors(run)}
     reused = sum(stage.calls for stage in stages if stage.reused)
     notes = [f"{reused:,} of its calls are another run's analyses, used again"] if reused else []
+    if broken := sum(stage.broken_attempts or 0 for stage in stages):
+        notes.append(
+            f"{broken:,} attempts broke and were tried again: their tokens are counted, of their calls the last at most"
+        )
     if len(runs) > 1:
         notes.append(f"the best of {len(runs)} seeds: all of them are counted, not the plays that chose it")
     if record.config.stream:
@@ -143,16 +190,26 @@ def _of_runs(arm: str, runs: Sequence[Manifest], control: Control | None) -> Mak
         input_tokens=sum(stage.input_tokens for stage in stages),
         output_tokens=sum(stage.output_tokens for stage in stages),
         rounds=_none_if_unknown([_rounds(run.stages) for run in runs]),
+        agents=record.agent_models,
+        sources=tuple(sorted(digest for _, digest in record.inputs)),
         wall_seconds=sum(_wall(run.stages) for run in runs),
         notes=tuple(notes),
     )
 
 
 def _authors(run: Manifest) -> Iterable[str]:
-    """The models that a run asked; where it asked none, those of the run whose analyses it used."""
+    """The models that a run asked, and those of the run whose analyses it used.
+
+    A model that was named for a part which was never asked is none of them.
+    """
     record = run.record
-    asked = record.models.values() if any(not stage.reused for stage in run.stages) else ()
-    return [*asked, *(record.reused.models.values() if record.reused else ())]
+    own = [stage for stage in run.stages if not stage.reused]
+    asked = {name for stage in own for name in (record.models.values() if stage.models is None else stage.models)}
+    before = {name for stage in run.stages if stage.reused for name in stage.models or ()}
+    reused = record.reused.models.values() if record.reused else ()
+    return [name for name in record.models.values() if name in asked] + [
+        name for name in reused if name in before or not before
+    ]
 
 
 def _method(config: EvolveConfig) -> str:
@@ -204,6 +261,8 @@ def _together(arm: str, parts: Sequence[Making]) -> Making:
         output_tokens=total("output_tokens"),
         rounds=total("rounds"),
         wall_seconds=total("wall_seconds"),
+        agents=tuple(sorted({agent for part in parts for agent in part.agents})),
+        sources=tuple(sorted({source for part in parts for source in part.sources})),
         artefact=", ".join(part.artefact for part in parts if part.artefact),
         notes=tuple(note for part in parts for note in part.notes),
     )
@@ -218,3 +277,15 @@ def _unequal(rows: Sequence[Making]) -> Iterator[str]:
         yield f"Author models are not equal: {by}."
     if len({row.trajectories for row in made}) > 1:
         yield f"Numbers of trajectories are not equal: {'; '.join(f'{row.arm} {row.trajectories}' for row in made)}."
+    told = [row for row in rows if row.sources]
+    if len({row.agents for row in told}) > 1:
+        by = "; ".join(f"{row.arm} {', '.join(row.agents)}" for row in told)
+        yield f"Models that played the trajectories are not equal: {by}."
+    if len({row.sources for row in told}) > 1:
+        by = "; ".join(f"{row.arm} {len(row.sources)} ({_short(row.sources)})" for row in told)
+        yield f"The logs that they were made from are not the same: {by}."
+
+
+def _short(digests: Sequence[str]) -> str:
+    """The beginnings of digests, the first few of them."""
+    return ", ".join(digest[:8] for digest in digests[:3]) + (", ..." if len(digests) > 3 else "")

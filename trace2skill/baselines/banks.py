@@ -114,6 +114,7 @@ def sorted_out(run: Run, kept: Kept) -> PastTask | None:
         sample=kept.sample,
         task=kept.task,
         query=kept.query,
+        document=kept.document,
         status=kept.status,
         items=tuple(Item(**row.model_dump()) for row in items),
         trajectory=raw,

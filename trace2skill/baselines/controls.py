@@ -116,8 +116,11 @@ def make_control(
         The record, which is in `control.json`.
 
     Raises:
-        SkillError: A skill cannot be loaded, has too little text for the control, or exists already.
+        SkillError: A skill cannot be loaded, has too little text for the control, or exists already; the seed is
+            negative.
     """
+    if seed < 0:
+        raise SkillError(f"The order's seed must be at least 0, not {seed}: the order would be that of {-seed}.")
     skill = load_skill(resolve_path(str(evolved)))
     stamp = f"\n<!-- {NOTICE} -->\n" if NOTICE in skill.skill_md else ""
     document = _document(skill)

@@ -24,7 +24,7 @@ from trace2skill.errors import ModelOutputError
 from trace2skill.evolution.configuration import Judge
 from trace2skill.logs.trajectory import Trajectory, read_sample
 from trace2skill.logs.transcript import how_it_ended, render_transcript
-from trace2skill.memory import query_of
+from trace2skill.memory import document_of, query_of
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import ANALYST
 from trace2skill.models.structured import Output, generate_structured
@@ -64,6 +64,8 @@ class Kept(BaseModel):
     """What the test cases of one task have in common; else the sample's id."""
     query: str
     """What the agent was asked."""
+    document: str = ""
+    """Name of the page that it was asked about, where there is one."""
     status: Status
     """How it ended, as the judge saw it."""
     thoughts: str = ""
@@ -180,6 +182,7 @@ def of_run(trajectory: Trajectory, attempt: EvalSample) -> Kept:
         sample=str(attempt.id),
         task=str(attempt.metadata.get("task", attempt.id)),
         query=query_of(attempt.input),
+        document=document_of(attempt.metadata),
         status="success" if trajectory.success else "failure",
     )
 

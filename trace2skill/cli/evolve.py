@@ -13,6 +13,8 @@ from trace2skill.cli.options import names, pairs, replays, seeds
 from trace2skill.cli.outcome import print_manifest, print_plan, print_selection, print_withheld
 from trace2skill.evolution.candidates import check_selectable, evolve_seeds, select_candidate
 from trace2skill.evolution.configuration import (
+    OF_MODELS,
+    OF_SKILLS,
     OPTIONS,
     AnalyseWith,
     Analysts,
@@ -126,7 +128,11 @@ def _show_withheld(context: click.Context, parameter: click.Parameter, value: Pa
     show_default=True,
     help="Trajectories that one call of the sequential method edits from.",
 )
-@click.option("--order-seed", type=int, help="Shuffle the trajectories of the sequential method.  [default: log order]")
+@click.option(
+    "--order-seed",
+    type=click.IntRange(0),
+    help="Shuffle the trajectories of the sequential method.  [default: log order]",
+)
 @click.option(
     "--analyse-with",
     type=click.Choice(get_args(AnalyseWith)),
@@ -234,6 +240,7 @@ def evolve_command(
     except ValidationError as error:
         raise click.UsageError(": ".join([*map(str, error.errors()[0]["loc"]), error.errors()[0]["msg"]])) from error
     _check_usage(config, skill, select)
+    _refuse_idle(context, config)
     if dry_run:
         print_plan(plan(logs, skill, config, patches), seeds=max(len(seeds), 1))
         return
@@ -262,6 +269,16 @@ def _refuse_foreign(context: click.Context, method: Method) -> None:
     for name, methods in OPTIONS.items():
         if method not in methods and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(foreign_option(name, method))
+
+
+def _refuse_idle(context: click.Context, config: EvolveConfig) -> None:
+    """Refuse options that were given and would change nothing."""
+    idle = [*(OF_SKILLS if config.makes_bank else ()), *(() if config.asks_model else OF_MODELS)]
+    why = "makes no analysis with tools, and merges nothing" if config.asks_model else "asks no model"
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name in idle:
+            raise click.UsageError(f"--method {config.method} {why}: leave out {parameter.opts[0]}.")
 
 
 def _check_usage(config: EvolveConfig, skill: Path | None, select: bool) -> None:

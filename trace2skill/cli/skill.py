@@ -131,7 +131,9 @@ def draft_command(domain: str, output: Path, model: str, **options: Any) -> None
 @click.argument("kind", type=click.Choice(get_args(ControlKind)), help="Which control.")
 @click.argument("evolved", type=click.Path(path_type=Path), help="The evolved skill, or its run folder.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for the control and its record.")
-@click.option("--seed", type=int, default=42, show_default=True, help="sections-shuffled: seed of the order.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=42, show_default=True, help="sections-shuffled: seed of the order."
+)
 @click.option(
     "--from",
     "donor",

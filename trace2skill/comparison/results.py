@@ -78,6 +78,9 @@ class Arm(_Record):
     tokens_per_run: float | None = None
     """Mean tokens, read and generated, of the runs that did not fail; None where the logs do not tell."""
 
+    tokens_allowed: float | None = None
+    """Mean tokens that these runs might take, where they had a budget; None where they had none."""
+
     samples: int
     """Samples that should have a score: those of any arm's dataset."""
 
@@ -288,6 +291,12 @@ class Making(_Record):
 
     wall_seconds: float | None = None
     """Time of its stages, those side by side counted once; likewise."""
+
+    agents: tuple[str, ...] = ()
+    """Models that played the trajectories; empty where nothing is known, or nothing was made."""
+
+    sources: tuple[str, ...] = ()
+    """SHA-256 of each log, and file of patches, that it was made from, sorted; likewise."""
 
     artefact: str = ""
     """Path of the skill or memory as the logs name it; empty where there is none."""

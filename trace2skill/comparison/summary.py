@@ -10,6 +10,9 @@ from trace2skill.comparison.statistics import mean_interval
 from trace2skill.logs.files import LoadedLog
 from trace2skill.logs.header import Header
 
+BUDGET = "tokens_budget"
+"""Metadata of a sample under which a task keeps what its agent might spend on it."""
+
 NOT_PLANNED = "not in its logs"
 """Why a run is missing that an arm's logs never called for."""
 
@@ -50,6 +53,7 @@ def summarise(
         memories=arguments(headers, "memory"),
         match_tokens=arguments(headers, "match_tokens"),
         tokens_per_run=_tokens_per_run(arm),
+        tokens_allowed=_tokens_allowed(arm),
         samples=len(runs),
         scored=len(scored),
         runs=runs_scored + missing,
@@ -75,6 +79,13 @@ def _tokens_per_run(arm: LoadedArm) -> float | None:
     runs = [summary for log in arm.logs for summary in log.summaries if not summary.error]
     used = [sum(model.total_tokens for model in run.model_usage.values()) for run in runs]
     return math.fsum(used) / len(used) if any(used) else None
+
+
+def _tokens_allowed(arm: LoadedArm) -> float | None:
+    runs = [summary for log in arm.logs for summary in log.summaries if not summary.error]
+    budgets = [run.metadata.get(BUDGET) for run in runs]
+    known = [budget for budget in budgets if isinstance(budget, int) and not isinstance(budget, bool)]
+    return math.fsum(known) / len(known) if known else None
 
 
 def differing_settings(control: Sequence[LoadedLog], treatment: Sequence[LoadedLog]) -> tuple[Setting, ...]:

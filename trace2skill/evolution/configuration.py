@@ -24,6 +24,9 @@ Method = Literal["parallel", "sequential", "reasoning-bank", "awm", "synapse"]
 BANKS: tuple[Method, ...] = ("reasoning-bank", "awm", "synapse")
 """The methods that make a memory bank instead of a skill."""
 
+SUCCESSES_ONLY: tuple[Method, ...] = ("awm", "synapse")
+"""The banks that keep successful trajectories alone."""
+
 ANALYSTS: dict[Method, Analysts] = {"sequential": "error"}
 """Which trajectories a method's authors analyse, where it is not both pools."""
 
@@ -37,11 +40,22 @@ OPTIONS: dict[str, tuple[Method, ...]] = {
     "analyse_with": ("sequential",),
     "final_consolidation": ("sequential",),
     "reuse_analyses": ("parallel", "sequential"),
+    "merger_model": ("parallel", "sequential"),
     "embedder": BANKS,
     "judge": BANKS,
     "stream": ("reasoning-bank", "awm"),
 }
 """Settings that only some methods have; all have the others."""
+
+OF_SKILLS = ("max_turns", "analyst_tokens", "analyst_seconds", "merger_max_tokens")
+"""Settings that a bank has no use for. A study sets them for all its methods, so they are refused where a user names
+them for a bank, and not in every configuration."""
+
+OF_MODELS = (
+    "model", "model_base_url", "model_args", "analyst_model", "profile", "prompts", "temperature", "analyst_max_tokens",
+    "timeout",
+)  # fmt: skip
+"""Settings of whoever is asked; likewise, where nobody is."""
 
 Judge = Literal["scorer", "model"]
 """Who tells successes from failures for a bank: the logs' scorer, or the model itself, as in ReasoningBank's paper."""
@@ -68,7 +82,7 @@ SECRET = re.compile(r"key|token$|secret|password|credential|authorization", re.I
 class EvolveConfig(BaseModel):
     """Settings of an evolution; the defaults are the paper's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     method: Method = "parallel"
     """How trajectories become a skill, or a bank."""
@@ -88,7 +102,7 @@ class EvolveConfig(BaseModel):
     """Trajectories that must support an edit of SKILL.md."""
     batch: int = Field(default=1, ge=1)
     """Trajectories per edit call of the sequential method."""
-    order_seed: int | None = None
+    order_seed: int | None = Field(default=None, ge=0)
     """Shuffles the trajectories of the sequential method; none for the order of the logs."""
     analyse_with: AnalyseWith = "initial"
     """Which skill the analysts of the sequential method see."""
@@ -168,6 +182,8 @@ class EvolveConfig(BaseModel):
             raise ValueError("analyses with the skill of the moment are made anew: leave out --reuse-analyses")
         if self.judge == "model" and self.analysts != "combined":
             raise ValueError("with --judge model nobody knows before which runs are successes: leave out --analysts")
+        if self.analysts in ("error", "error-llm") and self.method in SUCCESSES_ONLY:
+            raise ValueError(f"--method {self.method} keeps successes alone: leave out --analysts {self.analysts}")
         if self.stream and self.analysts != "combined":
             raise ValueError("with --stream nobody knows before which tasks are solved: leave out --analysts")
         return self

@@ -14,7 +14,7 @@ from trace2skill.edits.guardrails import check_path
 from trace2skill.edits.importing import read_patches
 from trace2skill.edits.patch import Patch
 from trace2skill.errors import LogError, PatchError, SkillError, Trace2SkillError
-from trace2skill.evolution.configuration import EvolveConfig
+from trace2skill.evolution.configuration import SUCCESSES_ONLY, EvolveConfig
 from trace2skill.logs.header import Header
 from trace2skill.logs.task import recreate_for_analysis, recreate_task
 from trace2skill.logs.trajectory import Trajectories, read_trajectories
@@ -203,7 +203,7 @@ def _usable(found: Trajectories, config: EvolveConfig) -> Trajectories:
     if config.stream:
         check_streamable(found.headers, config)
         return found
-    from_successes = config.method in ("awm", "synapse") and config.judge == "scorer"
+    from_successes = config.method in SUCCESSES_ONLY and config.judge == "scorer"
     if not (found.successes if from_successes else pools[config.analysts]):
         wanted = f"--method {config.method}" if from_successes else f"--analysts {config.analysts}"
         raise LogError(f"The logs hold no trajectory for {wanted}: all of them have the other outcome.")

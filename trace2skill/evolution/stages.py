@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from inspect_ai import Task, eval_set
+from inspect_ai.event import Event, ModelEvent
 from inspect_ai.log import (
     EvalLog,
     EvalSample,
@@ -66,6 +67,11 @@ class StageUsage(BaseModel):
     rounds: int | None = None
     """Samples in the longest chain of those that asked a model and had to wait for each other; None in manifests of
     before it was counted."""
+    models: tuple[str, ...] | None = None
+    """The models that it asked; likewise."""
+    broken_attempts: int | None = None
+    """Attempts at samples that broke and were tried again; likewise. Their tokens are counted; of the calls of each,
+    Inspect keeps the last alone, which is counted if it was answered."""
 
 
 @dataclass(kw_only=True)
@@ -73,6 +79,7 @@ class Tally:
     """What the samples of a stage say of its cost, noted as they are read."""
 
     calls: int = 0
+    broken_attempts: int = 0
     usage: dict[str, ModelUsage] = field(default_factory=dict)
     """Tokens by model. The log's own figures are those of the last attempt, these also of the samples that it took over
     from earlier ones."""
@@ -83,11 +90,18 @@ class Tally:
 
     def add(self, sample: EvalSample) -> None:
         """Note a sample."""
-        self.calls += sample.turn_count or 0
+        broken = sample.error_retries or []
+        self.broken_attempts += len(broken)
+        self.calls += (sample.turn_count or 0) + sum(_answered(attempt.events or []) for attempt in broken)
         for model, used in sample.model_usage.items():
             self.usage[model] = self.usage.get(model, ModelUsage()) + used
         self.seconds[str(sample.id)] = sample.working_time or 0.0
         self.rounds[str(sample.id)] = float(bool(sample.turn_count))
+
+
+def _answered(events: Sequence[Event]) -> int:
+    """Number of model calls that were answered."""
+    return sum(isinstance(event, ModelEvent) and not event.error and bool(event.output.choices) for event in events)
 
 
 def file_of(log: EvalLog) -> Path:
@@ -193,9 +207,10 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
     """
     # The larger of the two: attempts of a sample that broke and was tried again are in the log's figures alone.
     stats = log.stats.model_usage
+    asked = tuple(sorted(tally.usage.keys() | stats.keys()))
     models = [
         max(tally.usage.get(name, ModelUsage()), stats.get(name, ModelUsage()), key=lambda used: used.total_tokens)
-        for name in sorted(tally.usage.keys() | stats.keys())
+        for name in asked
     ]
     told = [model.input_tokens_cache_read for model in models if model.input_tokens_cache_read is not None]
     cached = sum(told)
@@ -214,6 +229,8 @@ def usage(log: EvalLog, tally: Tally, waits_for: Mapping[str, Sequence[str]]) ->
         wall_seconds=(datetime.fromisoformat(completed) - datetime.fromisoformat(started)).total_seconds(),
         critical_path_seconds=round(critical_path(tally.seconds, waits_for), 3),
         rounds=int(critical_path(tally.rounds, waits_for)),
+        models=asked,
+        broken_attempts=tally.broken_attempts,
     )
 
 

@@ -7,7 +7,7 @@ recalled).
 
 from trace2skill.memory.bank import Bank, Card, Item, PastTask, find_bank_folder, load_bank, save_bank
 from trace2skill.memory.embedding import EMBEDDER_VARIABLE, embedder_at, embedder_for, embedder_of, open_embedder
-from trace2skill.memory.retrieval import Asked, Memory, Recalled, query_of, recall_text, refuse_own_split
+from trace2skill.memory.retrieval import Asked, Memory, Recalled, document_of, query_of, recall_text, refuse_own_split
 
 __all__ = [
     "EMBEDDER_VARIABLE",
@@ -18,6 +18,7 @@ __all__ = [
     "Memory",
     "PastTask",
     "Recalled",
+    "document_of",
     "embedder_at",
     "embedder_for",
     "embedder_of",

@@ -31,6 +31,8 @@ MAX_RECORDS_BYTES = 256 << 20
 """The records may take this: four thousand raw trajectories of 16,000 tokens."""
 MAX_RECORDS = 100_000
 """A bank may hold so many past tasks."""
+MAX_DIMENSION = 65_536
+"""Numbers that a vector may have."""
 MAX_VECTORS_BYTES = 1 << 30
 """The vectors may take this: 65,000 of 4,096 numbers."""
 
@@ -67,6 +69,8 @@ class PastTask(BaseModel):
     """What the test cases of one task have in common; else the sample's id."""
     query: str
     """What the agent was asked: this is embedded."""
+    document: str = ""
+    """Name of the page that it was asked about, where there is one: equal questions about two pages are two tasks."""
     status: Literal["success", "failure"]
     """How it ended, as the bank's judge saw it."""
     items: tuple[Item, ...] = ()
@@ -86,7 +90,7 @@ class Card(BaseModel):
     """The method that made it."""
     embedder: str
     """What its queries are embedded with: `bm25`, `openai:MODEL` or `st:NAME`. Never where that is found."""
-    dimension: int = Field(ge=0, le=65_536)
+    dimension: int = Field(ge=0, le=MAX_DIMENSION)
     """Numbers in a vector; 0 where the embedder has none."""
     records: int = Field(ge=0)
     """Number of past tasks."""
@@ -142,7 +146,7 @@ def save_bank(
     Returns:
         Its card.
     """
-    lines = "".join(json.dumps(row.model_dump(mode="json"), ensure_ascii=False) + "\n" for row in records).encode()
+    lines = "".join(f"{_line(row)}\n" for row in records).encode()
     numbers = b"" if vectors is None else vectors.astype("<f4").tobytes()
     made = Card(
         records=len(records),
@@ -201,6 +205,12 @@ def load_bank(folder: Path) -> Bank:
 
 
 _ANEW = "Make the bank anew."
+
+
+def _line(row: PastTask) -> str:
+    """A record as it stands in the file; one without a page reads as before there were pages."""
+    kept = row.model_dump(mode="json", exclude=None if row.document else {"document"})
+    return json.dumps(kept, ensure_ascii=False)
 
 
 def _card(path: Path) -> Card:

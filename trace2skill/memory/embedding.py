@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace2skill.errors import BankError, ServerError
-from trace2skill.memory.bank import Bank, Vectors
+from trace2skill.memory.bank import MAX_DIMENSION, Bank, Vectors
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -81,16 +81,26 @@ def embedder_of(text: str) -> EmbedderSpec:
         return EmbedderSpec(kind="bm25")
     if kind == "st" and rest:
         return EmbedderSpec(kind="st", model=str(Path(rest).expanduser().absolute()))
-    model, at, url = rest.rpartition("@http")
+    model, at, url = rest.partition("@http")
     if kind == "openai" and model and at:
-        parts = urlsplit(f"http{url}")
-        if parts.hostname and not parts.username and not parts.password and parts.scheme in ("http", "https"):
+        if _is_bare_address(f"http{url}"):
             return EmbedderSpec(kind="openai", model=model, url=f"http{url}")
+        # Nothing of the address is repeated: it may hold the key.
         raise BankError(
-            f"Embedder '{text}': an address such as http://localhost:8000/v1 is due after @, without user or key: "
-            f"a key goes into {KEY_VARIABLE}."
+            f"Embedder 'openai:{model}@...': an address such as http://localhost:8000/v1 is due after @, with a number "
+            f"as its port, and without user, key or query: a key goes into {KEY_VARIABLE}."
         )
-    raise BankError(f"Embedder '{text}' is none of {FORMS}.")
+    raise BankError(f"Embedder '{text.partition('@')[0]}{'@...' if '@' in text else ''}' is none of {FORMS}.")
+
+
+def _is_bare_address(url: str) -> bool:
+    """Whether an address can be called, and holds nothing that would be a secret in a run's records."""
+    try:
+        parts = urlsplit(url)
+        sound = bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
+    except ValueError:  # a port that is no number or too large, or half an IPv6 address
+        return False
+    return sound and not any(mark in url for mark in "@?#") and url.isprintable() and " " not in url
 
 
 class Embedder(Protocol):
@@ -190,6 +200,10 @@ class _Vectors:
             raise ServerError(
                 self._garbage(f"{len(texts)} vectors of one length were expected, got shape {rows.shape}")
             )
+        if rows.shape[1] > MAX_DIMENSION:
+            raise ServerError(
+                self._garbage(f"they have {rows.shape[1]:,} numbers, and a bank takes {MAX_DIMENSION:,} at most")
+            )
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         if not np.isfinite(lengths).all() or not lengths.all():
             raise ServerError(self._garbage("a vector holds no numbers, or only zeros"))
@@ -215,13 +229,13 @@ class Served(_Vectors):
         return OpenAI(base_url=self.spec.url, api_key=key, timeout=SECONDS, max_retries=2, organization="", project="")
 
     def _embed(self, texts: Sequence[str]) -> Any:
+        from httpx2 import InvalidURL
         from openai import APIConnectionError, OpenAIError
 
         where = f"The embedding server at {self.spec.url}"
         try:
             answer = self._client.embeddings.create(model=self.spec.model, input=list(texts), encoding_format="float")
-            rows = sorted(answer.data, key=lambda row: row.index)
-            return [row.embedding for row in rows]
+            return _in_order(answer.data)
         except APIConnectionError as error:
             raise ServerError(
                 f"{where} does not answer: {error}. Start it (vllm serve {self.spec.model}), or correct the address in "
@@ -232,10 +246,24 @@ class Served(_Vectors):
                 f"{where} refuses {self.spec.model}: {' '.join(str(error).split())[:300]}. Is that model served there, "
                 f"and for embedding? A key goes into {KEY_VARIABLE}."
             ) from error
+        except InvalidURL as error:
+            raise BankError(f"{where} cannot be asked: {error}. Correct the address in --embedder.") from error
         except (TypeError, AttributeError, ValueError) as error:  # the client does not check what it was answered
             raise ServerError(
                 f"{where} answers something else than embeddings ({error}). Is it an OpenAI API?"
             ) from error
+
+
+def _in_order(data: Sequence[Any]) -> list[Any]:
+    """The vectors of an answer in the order of the texts.
+
+    Raises:
+        ValueError: They are not numbered from 0 on, each number once.
+    """
+    numbers = [row.index for row in data]
+    if any(type(number) is not int for number in numbers) or sorted(numbers) != list(range(len(numbers))):
+        raise ValueError(f"its vectors are not numbered from 0 to {len(numbers) - 1}, so whose they are is unknown")
+    return [row.embedding for row in sorted(data, key=lambda row: row.index)]
 
 
 class Local(_Vectors):
@@ -308,17 +336,22 @@ def embedder_for(bank: Bank) -> Embedder:
 
 
 def _check_same(embedder: Embedder, spec: EmbedderSpec, bank: Bank) -> None:
-    """Embed a query of the bank once more: a name does not tell which weights are behind it."""
-    again = embedder.vectors([bank.records[0].query])
+    """Embed queries of the bank once more: a name does not tell which weights are behind it.
+
+    The first and the last: where a server mixed up its answers, one of them stands in another's place.
+    """
+    rows = sorted({0, len(bank.records) - 1})
+    again = embedder.vectors([bank.records[row].query for row in rows])
     if again is None or bank.vectors is None:
         raise BankError(f"{bank.folder} names the embedder {spec.name} and holds no vectors. Make the bank anew.")
     if again.shape[1] != bank.vectors.shape[1]:
         raise BankError(_dimensions(spec, again.shape[1], bank.vectors.shape[1]))
-    if (cosine := float(again[0] @ bank.vectors[0])) < SAME:
-        raise BankError(
-            f"{bank.folder} was embedded with another model than {spec.name} is now: its first query has a cosine of "
-            f"{cosine:.2f} with itself. Name the one that made the bank, or make the bank anew."
-        )
+    for row, vector in zip(rows, again, strict=True):
+        if (cosine := float(vector @ bank.vectors[row])) < SAME:
+            raise BankError(
+                f"{bank.folder} was embedded with another model than {spec.name} is now: its query number {row + 1} "
+                f"has a cosine of {cosine:.2f} with itself. Name the one that made the bank, or make the bank anew."
+            )
 
 
 def _dimensions(spec: EmbedderSpec, now: int, then: int) -> str:

@@ -6,9 +6,11 @@ code lets a task recall itself; here its runs and copies are left out.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePosixPath
 
 from inspect_ai.model import ChatMessage, ChatMessageUser
 
@@ -36,13 +38,30 @@ def query_of(given: str | Sequence[ChatMessage]) -> str:
     return "\n\n".join(message.text for message in given if isinstance(message, ChatMessageUser))
 
 
-def normal(query: str, sample: str) -> str:
-    """A query as copies of it have it too: without case, white space and names of files that hold the sample's id."""
-    parts = "|".join(re.escape(part) for part in re.split(r"[/#]", sample) if part)
+def document_of(metadata: Mapping[str, object]) -> str:
+    """Name of the page that a sample asks about, as the task's metadata has it under `document`; empty for none."""
+    found = metadata.get("document")
+    return PurePosixPath(found).name.casefold() if isinstance(found, str) else ""
+
+
+def normal(query: str, *samples: str) -> str:
+    """A query without case and white space, and without the names of files that hold one of the samples' ids."""
+    parts = "|".join(re.escape(part) for sample in samples for part in re.split(r"[/#]", sample) if part)
     own = re.compile(rf"(?<![^\W_])(?:{parts})(?![^\W_])" if parts else r"(?!)")
-    words = unicodedata.normalize("NFKC", query).split()
-    kept = (word for word in words if not (len(word) <= _LONGEST_NAME and _FILE.search(word) and own.search(word)))
-    return " ".join(kept).casefold()
+    return " ".join(word for word in _words(query) if not (_names_file(word) and own.search(word))).casefold()
+
+
+def _skeleton(query: str) -> str:
+    """A query without the names of any files: what all its copies have, and some that are none."""
+    return " ".join(word for word in _words(query) if not _names_file(word)).casefold()
+
+
+def _words(query: str) -> list[str]:
+    return unicodedata.normalize("NFKC", query).split()
+
+
+def _names_file(word: str) -> bool:
+    return len(word) <= _LONGEST_NAME and bool(_FILE.search(word))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +73,8 @@ class Asked:
     task: str
     """What the test cases of one task have in common; else the sample's id."""
     query: str
+    document: str = ""
+    """Name of the page that it is about; empty where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +105,22 @@ class Memory:
         return tuple(record.query for record in self.bank.records)
 
     @cached_property
-    def _normal(self) -> tuple[str, ...]:
-        return tuple(normal(record.query, record.sample) for record in self.bank.records)
+    def _tasks(self) -> tuple[tuple[str, str], ...]:
+        """What runs of one task have in common: query and page."""
+        return tuple((normal(record.query, record.sample), record.document) for record in self.bank.records)
+
+    @cached_property
+    def _alike(self) -> dict[str, list[int]]:
+        """The rows by what their copies have in common, so that few have to be compared word by word."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for row, query in enumerate(self._past):
+            found[_skeleton(query)].append(row)
+        return found
 
     def recall(self, asked: Asked) -> list[Recalled]:
-        """The runs of the nearest past tasks, nearest first; ties go to the one that stands first in the bank.
+        """The nearest past tasks, nearest first, with one run of each: its first success, else its first run.
+
+        Ties between tasks go to the one that stands first in the bank.
 
         Raises:
             ServerError: The embedder does not answer.
@@ -99,21 +131,29 @@ class Memory:
         blind = self.bank.vectors is None
         near = [row for row in range(len(self._past)) if row not in own and not (blind and scores[row] == 0)]
         near.sort(key=lambda row: (-float(scores[row]), row))
-        chosen = list(dict.fromkeys(self._normal[row] for row in near))[: self.count]
-        return [
-            Recalled(past=self.bank.records[row], score=round(float(scores[row]), 6))
-            for query in chosen
-            for row in near
-            if self._normal[row] == query
-        ]
+        runs: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for row in near:
+            runs[self._tasks[row]].append(row)
+        best = [min(rows, key=lambda row: (self.bank.records[row].status != "success", row)) for rows in runs.values()]
+        return [Recalled(past=self.bank.records[row], score=round(float(scores[row]), 6)) for row in best[: self.count]]
 
     def runs_of(self, asked: Asked) -> Iterator[int]:
         """The rows of the bank that are runs of this task, or of a copy of it."""
-        wanted = normal(asked.query, asked.sample)
+        alike = set(self._alike.get(_skeleton(asked.query), ()))
         for row, record in enumerate(self.bank.records):
             named = self.same_dataset and (record.sample == asked.sample or record.task == asked.task)
-            if named or self._normal[row] == wanted:
+            if named or (row in alike and _is_copy(record, asked)):
                 yield row
+
+
+def _is_copy(record: PastTask, asked: Asked) -> bool:
+    """Whether a past task has the same query, up to names of files with the id of either, about the same page."""
+    if record.document and asked.document and record.document != asked.document:
+        return False
+    if normal(record.query) == normal(asked.query):
+        return True
+    ids = record.sample, asked.sample
+    return normal(record.query, *ids) == normal(asked.query, *ids)
 
 
 def refuse_own_split(memory: Memory, samples: Iterable[Asked], *, task: str, split: str) -> None:

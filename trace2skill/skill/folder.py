@@ -253,7 +253,7 @@ def _relative(link: str) -> str:
 
 
 def find_skill_folder(path: Path) -> Path:
-    """The folder of a skill, given it, its SKILL.md, or an evolution run.
+    """The folder of a skill, given it, its SKILL.md, an evolution run, or a selection among several.
 
     Raises:
         SkillError: There is no skill at the path.
@@ -268,16 +268,40 @@ def find_skill_folder(path: Path) -> Path:
     manifest = path / "manifest.json"
     if manifest.is_file():
         return _run_skill(manifest)
+    selection = path / "selection.json"
+    if selection.is_file():
+        return _selected_skill(selection)
     hint = " Rename skill.md to SKILL.md." if (path / "skill.md").is_file() else ""
     raise SkillError(f"{path} is no skill folder: it has no {SKILL_MD}, nor the manifest.json of a run.{hint}")
 
 
-def _run_skill(manifest: Path) -> Path:
-    """The skill folder of an evolution run."""
+def _stored(file: Path) -> object:
     try:
-        content = json_value(read(manifest, STORED.bytes), manifest, STORED)
+        return json_value(read(file, STORED.bytes), file, STORED)
     except ForeignError as error:
         raise SkillError(str(error)) from error
+
+
+def _selected_skill(selection: Path) -> Path:
+    """The folder of the skill that a selection has chosen, which it keeps beside its record."""
+    content = _stored(selection)
+    if not isinstance(content, dict) or not isinstance(rows := content.get("candidates"), list):
+        raise SkillError(f'{selection} is no record of a selection: it has no "candidates".')
+    chosen = [row.get("skill") for row in rows if isinstance(row, dict) and row.get("name") == content.get("chosen")]
+    if not content.get("chosen") or not chosen:
+        raise SkillError(
+            f"{selection.parent} is a selection that has chosen no skill: none was better than the initial one. Name "
+            "the run folder of one of its seeds."
+        )
+    folder = selection.parent / PurePosixPath(str(chosen[0])).name
+    if folder.name in ("", "..") or not os.path.lexists(folder / SKILL_MD):
+        raise SkillError(f"{selection} names the skill {chosen[0]!r}, but {folder / SKILL_MD} does not exist.")
+    return folder
+
+
+def _run_skill(manifest: Path) -> Path:
+    """The skill folder of an evolution run."""
+    content = _stored(manifest)
     if isinstance(content, dict) and content.get("bank"):
         raise SkillError(f"{manifest.parent} is a run that made a memory bank, not a skill. Give it as -T memory=.")
     relative = content.get("skill") if isinstance(content, dict) else None

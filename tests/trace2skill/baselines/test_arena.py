@@ -8,6 +8,7 @@ import pytest
 
 from tests.trace2skill.comparison.test_pairing import run as play
 from tests.trace2skill.evolution.test_folder import RECORD, write
+from tests.trace2skill.memory.banks import make_bank
 from tests.trace2skill.toy import edit, scripted, structured, write_skill
 from trace2skill.baselines.arena import making, with_methods
 from trace2skill.baselines.controls import lexical_control, make_control
@@ -15,9 +16,11 @@ from trace2skill.comparison.pairing import compare_table
 from trace2skill.comparison.results import Arm, ComparisonTable, Making
 from trace2skill.comparison.tables import render
 from trace2skill.evolution import EvolveConfig, evolve
+from trace2skill.evolution.candidates import SELECTION, Candidate, Selection
 from trace2skill.evolution.folder import MANIFEST, Manifest
 from trace2skill.evolution.stages import StageUsage
 from trace2skill.files import read_model
+from trace2skill.skill.folder import find_skill_folder
 
 
 def arm(name: str = "a", **given: tuple[str, ...]) -> Arm:
@@ -105,6 +108,30 @@ def test_a_manifest_from_before_rounds_were_counted_has_none(evolved: Path, tmp_
     assert row.calls == skilled(evolved).calls
 
 
+def test_a_model_that_was_named_and_never_asked_is_no_author(evolved: Path, tmp_path: Path) -> None:
+    shutil.copytree(evolved, tmp_path / "run")
+    manifest = json.loads((evolved / MANIFEST).read_text())
+    assert {name for stage in manifest["stages"] for name in stage["models"]} == {"mockllm/model"}
+    manifest["record"]["models"]["merger"] = "mockllm/idle"
+    (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest))
+    assert skilled(tmp_path / "run").author == ("mockllm/model",)
+
+    for stage in manifest["stages"]:
+        del stage["models"]
+    (tmp_path / "run" / MANIFEST).write_text(json.dumps(manifest))
+    assert skilled(tmp_path / "run").author == ("mockllm/idle", "mockllm/model")
+
+
+def test_attempts_that_broke_are_said_and_their_last_answered_calls_counted(tmp_path: Path) -> None:
+    manifest = write(tmp_path / "run", RECORD)
+    stages = (stage("one", "analysis", 1, 5).model_copy(update={"broken_attempts": 2}),)
+    (tmp_path / "run" / MANIFEST).write_text(manifest.model_copy(update={"stages": stages}).model_dump_json())
+
+    assert skilled(tmp_path / "run").notes == (
+        "2 attempts broke and were tried again: their tokens are counted, of their calls the last at most",
+    )
+
+
 @pytest.mark.parametrize("kind", ["generic-checklist", "length-matched", "sections-shuffled"])
 def test_a_control_is_named_and_costs_nothing(evolved: Path, tmp_path: Path, kind: str) -> None:
     make_control(kind, evolved, tmp_path / "out", seed=7)  # type: ignore[arg-type]
@@ -164,6 +191,85 @@ def test_only_what_was_analysed_counts(tmp_path: Path, analysts: str, sees: str,
 
     row = skilled(tmp_path / "run")
     assert (row.method, row.sees, row.trajectories) == ("parallel, lexical merger", sees, trajectories)
+
+
+@pytest.mark.parametrize("named", [".", "adding"])
+def test_a_selection_counts_all_seeds(evolved: Path, tmp_path: Path, named: str) -> None:
+    out = tmp_path / "out"
+    seeds = [
+        Candidate(name=f"seed-{n}", skill=f"seed-{n}/adding", digest="", successes=n, runs=2, missing=0) for n in (1, 2)
+    ]
+    for seed in seeds:
+        shutil.copytree(evolved, out / seed.name)
+    shutil.copytree(evolved / "adding", out / "adding")
+    chosen = Selection(simulated="", initial=seeds[0], candidates=tuple(seeds), chosen="seed-2")
+    (out / SELECTION).write_text(chosen.model_dump_json())
+
+    row, one = skilled(out / named), skilled(evolved)
+    assert (row.method, row.calls) == ("parallel", 2 * (one.calls or 0))
+    assert "the best of 2 seeds" in " ".join(row.notes)
+    assert find_skill_folder(out) == out / "adding"
+
+
+def test_a_bank_that_was_copied_out_of_its_run_is_known_by_its_card(tmp_path: Path) -> None:
+    folder = make_bank(tmp_path / "bank", agents=("mockllm/agent",), logs=(("a.eval", "123"),)).folder
+    row = making(arm(memories=(str(folder),)))
+
+    assert (row.method, row.author, row.agents, row.sources) == (
+        "reasoning-bank", ("mockllm/model",), ("mockllm/agent",), ("123",),
+    )  # fmt: skip
+    assert row.notes == ("its run's manifest is not there: its card says that it holds 3 past tasks",)
+
+
+@pytest.mark.parametrize("kind", ["run", "control", "selection"])
+def test_what_was_edited_since_is_said(evolved: Path, tmp_path: Path, kind: str) -> None:
+    out, named = tmp_path / "out", tmp_path / "out" / "adding"
+    if kind == "control":
+        make_control("generic-checklist", evolved, out)
+    else:
+        shutil.copytree(evolved, out if kind == "run" else out / "seed-1")
+    if kind == "selection":
+        shutil.copytree(evolved / "adding", named)
+        seed = Candidate(name="seed-1", skill="seed-1/adding", digest="", successes=1, runs=1, missing=0)
+        chosen = Selection(simulated="", initial=seed, candidates=(seed,), chosen="seed-1")
+        (out / SELECTION).write_text(chosen.model_dump_json())
+    assert not any("edited" in note for note in skilled(named).notes)
+
+    with (named / "SKILL.md").open("a") as file:
+        file.write("- One more.\n")
+    assert skilled(named).notes[-1] == "it was edited since it was made: its digest is not that of its record"
+
+
+def test_other_logs_of_as_many_trajectories_are_not_equal(tmp_path: Path) -> None:
+    write(tmp_path / "one", RECORD)
+    shutil.rmtree(tmp_path / "initial")
+    other = {"inputs": (("a.eval", "f" * 64),), "agent_models": ("mockllm/other",)}
+    write(tmp_path / "two", RECORD.model_copy(update=other))
+    found = with_methods(table_of(tmp_path / "logs", first=tmp_path / "one", second=tmp_path / "two"))
+
+    agents, logs = found.unequal
+    assert agents.startswith("Models that played the trajectories are not equal: first ")
+    assert agents.endswith("; second mockllm/other.")
+    assert logs.startswith("The logs that they were made from are not the same: first ")
+    assert logs.endswith("second 1 (ffffffff).")
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "note"),
+    [
+        ("logs/skill", {}, "what the runs in logs/skill took on that sample"),
+        ("2000", {"tokens_per_run": 500.0}, "2,000 tokens on each sample"),
+        (
+            "logs/skill",
+            {"tokens_per_run": 387.0, "tokens_allowed": 786.0},
+            "what the runs in logs/skill took on that sample; it spent 49% of that (387 of 786 tokens per run)",
+        ),
+    ],
+)
+def test_the_row_of_equal_tokens_says_what_was_spent(given: str, told: dict[str, float], note: str) -> None:
+    row = making(arm(match_tokens=(given,)).model_copy(update=told))
+
+    assert row.notes == (f"its agent might check its work until it had spent {note}",)
 
 
 def test_equal_tokens_and_a_skill_with_a_memory_have_one_row() -> None:

@@ -111,3 +111,8 @@ def test_the_lexical_control_asks_no_model(adding_logs: Path, tmp_path: Path) ->
     assert all(stage.reused for stage in manifest.stages)
     assert check_skill(load_skill(tmp_path / "out")) == []
     assert (tmp_path / "out" / CONTROL).is_file()
+
+
+def test_a_negative_seed_is_refused_since_its_order_is_that_of_the_positive_one(tmp_path: Path) -> None:
+    with pytest.raises(SkillError, match="must be at least 0, not -7: the order would be that of 7"):
+        make_control("sections-shuffled", XLSX, tmp_path / "out", seed=-7)

@@ -1,6 +1,7 @@
 """ReasoningBank, AWM and Synapse on the toy task's logs: what is asked, what is kept, what the run folder holds."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from tests.trace2skill.memory.banks import embedding_server
 from tests.trace2skill.toy import LESSON, asking, run_asking, structured
-from trace2skill.baselines import work_of
+from trace2skill.baselines import induction, work_of
 from trace2skill.cli.main import main
 from trace2skill.consolidation.ledger import read_ledger
 from trace2skill.errors import BankError, LogError, PatchError, ServerError, SkillError
@@ -280,11 +281,41 @@ def test_an_embedding_server_that_is_down_costs_no_call(logs: Path, tmp_path: Pa
         ({"method": "parallel", "judge": "model"}, "--judge belongs to --method reasoning-bank or awm or synapse"),
         ({"method": "awm", "judge": "model", "analysts": "error"}, "leave out --analysts"),
         ({"method": "awm", "embedder": "bm26"}, "'bm26' is none of bm25"),
+        ({"method": "awm", "analysts": "error"}, "--method awm keeps successes alone: leave out --analysts error"),
+        ({"method": "synapse", "analysts": "error-llm"}, "keeps successes alone: leave out --analysts error-llm"),
+        ({"method": "awm", "merger_model": "mockllm/m"}, "--merger-model belongs to --method parallel or sequential"),
+        ({"method": "sequential", "order_seed": -3}, "greater than or equal to 0"),
     ],
 )
 def test_settings_that_would_be_passed_over_are_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(ValidationError, match=problem):
         EvolveConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("awm", "--max-turns", "3"), "awm makes no analysis with tools, and merges nothing: leave out --max-turns"),
+        (("reasoning-bank", "--analyst-tokens", "9"), "leave out --analyst-tokens"),
+        (("reasoning-bank", "--merger-max-tokens", "9"), "leave out --merger-max-tokens"),
+        (("synapse", "--temperature", "0.5"), "--method synapse asks no model: leave out --temperature"),
+        (("synapse", "--model", "mockllm/model"), "--method synapse asks no model: leave out --model"),
+        (("synapse", "-M", "data=x"), "asks no model: leave out -M"),
+        (("sequential", "--order-seed", "-3"), "-3 is not in the range x>=0"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(options: tuple[str, ...], problem: str) -> None:
+    result = CliRunner().invoke(main, ["evolve", "logs", "--skill", "s", "--output", "run", "--method", *options])
+
+    assert result.exit_code == 2
+    assert re.search(problem, " ".join(result.output.split()))
+
+
+def test_a_judged_synapse_may_be_given_a_model(logs: Path) -> None:
+    options = ["--judge", "model", "--model", "mockllm/model", "--temperature", "0.5", "--plan"]
+    result = CliRunner().invoke(main, ["evolve", str(logs), "--method", "synapse", *options])
+
+    assert result.exit_code == 0, result.output
 
 
 def test_a_bank_starts_from_no_skill_and_a_skill_from_one(logs: Path, tmp_path: Path) -> None:
@@ -313,6 +344,25 @@ def test_a_plan_counts_the_calls(logs: Path) -> None:
     assert calls(method="awm") == [2]
     assert calls(method="synapse") == []
     assert calls(method="synapse", judge="model") == [4]
+
+
+def test_the_calls_of_an_attempt_that_broke_are_counted_as_far_as_they_are_kept(
+    logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = [True]
+
+    def sift(*given: Any) -> Any:
+        if after:
+            after.pop()
+            raise RuntimeError("broke after its answer")
+        return real(*given)
+
+    real = induction.sift
+    monkeypatch.setattr(induction, "sift", sift)
+    manifest = make(logs, tmp_path / "run", "reasoning-bank")
+
+    [stage] = manifest.stages
+    assert (stage.samples, stage.calls, stage.input_tokens, stage.broken_attempts) == (4, 5, 50, 1)
 
 
 def test_the_samples_of_the_stage_hold_what_was_kept(logs: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.trace2skill.memory.banks import QUERIES, counted, embedding_server, make_bank
 from trace2skill.errors import BankError, ServerError, Trace2SkillError
+from trace2skill.evolution import EvolveConfig
 from trace2skill.memory import EMBEDDER_VARIABLE, Bank, embedder_for, embedder_of, open_embedder
 from trace2skill.memory.embedding import INSTRUCTION, KEY_VARIABLE
 
@@ -36,12 +37,22 @@ def test_an_embedder_has_one_of_three_forms(text: str, name: str, url: str) -> N
         ("openai:model", "is none of"),
         ("st:", "is none of"),
         ("openai:model@http://", "an address such as"),
-        ("openai:model@http://user:key@host/v1", "without user or key: a key goes into TRACE2SKILL_EMBEDDER_KEY"),
+        ("openai:model@http://user:secret@host/v1", "or query: a key goes into TRACE2SKILL_EMBEDDER_KEY"),
+        ("openai:model@http://host/v1?api_key=secret", "without user, key or query"),
+        ("openai:model@http://host/v1#secret", "without user, key or query"),
+        ("openai:model@http://secret@http://host/v1", "without user, key or query"),
+        ("openai:model@HTTP://me:secret@host/v1", "is none of"),
+        ("openai:model@http://127.0.0.1:notaport/v1", "with a number as its port"),
+        ("openai:model@http://127.0.0.1:99999/v1", "with a number as its port"),
+        ("openai:model@http://[::1/v1", "an address such as"),
+        ("openai:model@http://a host/v1", "an address such as"),
     ],
 )
-def test_other_forms_are_refused(text: str, problem: str) -> None:
-    with pytest.raises(BankError, match=problem):
+def test_other_forms_are_refused_and_no_key_is_repeated(text: str, problem: str) -> None:
+    with pytest.raises(BankError, match=problem) as refused:
         embedder_of(text)
+
+    assert "secret" not in str(refused.value)
 
 
 def test_bm25_finds_the_query_with_the_rarest_shared_words() -> None:
@@ -124,7 +135,7 @@ def good(rows: Any) -> dict[str, Any]:
         (good([[0.0, 0.0]]), 200),
         (good([["a", "b"]]), 200),
         (good([None]), 200),
-        (good([[1.0], [2.0]]), 200),
+        (good([[1.0], [2.0], [3.0]]), 200),
         (good([[float("nan"), 1.0]]), 200),
         ({"error": {"message": "The model `toy` does not exist."}}, 404),
         ({"error": {"message": "wrong key"}}, 401),
@@ -135,6 +146,37 @@ def test_garbage_is_named(bank: Bank, monkeypatch: pytest.MonkeyPatch, answer: A
         point(monkeypatch, url)
         with pytest.raises(ServerError, match=r"(embedd.*(not with|refuses|something else)).*(Is it an|Is that model)"):
             embedder_for(bank)
+
+
+@pytest.mark.parametrize("numbers", [("0", "1", "2"), (0, 0, 0), (1, 2, 3), (0, 1, None), (False, True, 2), (0, 1, 1)])
+def test_vectors_whose_texts_are_unknown_are_refused(numbers: tuple[Any, ...]) -> None:
+    answer = good(counted(PAST).tolist())
+    for row, number in zip(answer["data"], numbers, strict=True):
+        row["index"] = number
+
+    with (
+        embedding_server(answer=answer) as (url, _),
+        pytest.raises(ServerError, match="are not numbered from 0 to 2, so whose they are is unknown"),
+    ):
+        open_embedder(embedder_of(f"openai:toy@{url}")).vectors(PAST)
+
+
+def test_vectors_too_long_for_a_bank_are_refused_at_once() -> None:
+    with (
+        embedding_server(answer=good([[1.0] * 70_000])) as (url, _),
+        pytest.raises(ServerError, match="they have 70,000 numbers, and a bank takes 65,536 at most"),
+    ):
+        open_embedder(embedder_of(f"openai:toy@{url}")).vectors(["x"])
+
+
+def test_a_bank_whose_vectors_changed_places_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = counted(PAST)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    mixed = make_bank(tmp_path / "mixed", vectors=vectors[[0, 2, 1]], embedder="openai:toy")
+    with embedding_server() as (url, _):
+        point(monkeypatch, url)
+        with pytest.raises(BankError, match="query number 3 has a cosine of"):
+            embedder_for(mixed)
 
 
 def test_a_server_that_is_down_is_named(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +202,7 @@ def test_other_weights_under_the_same_name_are_noticed(bank: Bank, monkeypatch: 
         point(monkeypatch, url)
         with pytest.raises(BankError, match="gives vectors of 32 numbers, the bank holds vectors of 64"):
             embedder_for(bank)
-    with embedding_server(answer=good([[1.0, *[0.0] * 63]])) as (url, _):
+    with embedding_server(answer=good([[1.0, *[0.0] * 63]] * 2)) as (url, _):
         point(monkeypatch, url)
         with pytest.raises(BankError, match="embedded with another model than openai:toy is now"):
             embedder_for(bank)
@@ -200,3 +242,10 @@ def test_a_real_model_knows_what_words_do_not() -> None:
 
     assert embedder.scores(query, PAST, vectors).argmax() == 2
     assert not open_embedder(embedder_of("bm25")).scores("Separate first and family", PAST, None).any()
+
+
+def test_settings_that_are_refused_repeat_no_key() -> None:
+    with pytest.raises(ValueError, match="without user, key or query") as refused:
+        EvolveConfig(method="synapse", embedder="openai:model@http://me:secret@host/v1")
+
+    assert "secret" not in str(refused.value)

@@ -5,7 +5,7 @@ from inspect_ai.model import ChatMessageSystem, ChatMessageUser, ContentImage, C
 
 from tests.trace2skill.memory.banks import QUERIES, make_bank, past
 from trace2skill.errors import BankError
-from trace2skill.memory import Asked, Memory, embedder_for, query_of, recall_text, refuse_own_split
+from trace2skill.memory import Asked, Memory, document_of, embedder_for, query_of, recall_text, refuse_own_split
 from trace2skill.memory.retrieval import normal
 
 
@@ -53,6 +53,49 @@ def test_a_copy_under_another_id_differs_in_the_names_of_its_files(tmp_path: Pat
     assert ids(kept, asked("77", query.format(77))) == []
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("How many rows has table_7.csv?", "How many rows has table_7.csv?"),
+        ("How many rows has table_7.csv?", "How many rows has table_q-a.csv?"),
+        ("Is 7.csv like q-a.csv?", "Is 7.csv like q-a.csv?"),
+    ],
+)
+def test_a_copy_may_name_the_file_of_either_id(tmp_path: Path, before: str, now: str) -> None:
+    kept = memory(tmp_path / "bank", past("7", before), same=False)
+
+    assert ids(kept, asked("q-a", now)) == []
+    assert ids(kept, asked("q-a", now.replace(".csv", ".csv or 8.csv"))) == ["7"]
+
+
+def test_one_question_about_two_pages_is_two_tasks(tmp_path: Path) -> None:
+    query = "### document\n{}.png\n\n### question\nWhat is the invoice number?"
+    pages = [past(f"{page}/1", query.format(page), document=f"{page}.png") for page in ("form_01", "form_02")]
+    kept = memory(tmp_path / "bank", *pages, count=2)
+    new = Asked(sample="form_07/1", task="form_07/1", query=query.format("form_07"), document="form_07.png")
+    same = Asked(sample="x", task="x", query=query.format("form_01"), document="form_01.png")
+
+    assert ids(kept, new) == ["form_01/1", "form_02/1"]
+    assert ids(kept, same) == ["form_02/1"]
+    refuse_own_split(kept, [new], task="toy", split="test")
+    with pytest.raises(BankError, match="runs of 1 of the samples"):
+        refuse_own_split(kept, [new, same], task="toy", split="test")
+
+
+def test_a_record_that_does_not_name_its_page_may_be_of_any(tmp_path: Path) -> None:
+    kept = memory(tmp_path / "bank", past("form_01/1", "form_01.png: Who signed?"))
+    new = Asked(sample="form_07/1", task="form_07/1", query="form_07.png: Who signed?", document="form_07.png")
+
+    assert ids(kept, new) == []
+    assert "document" not in (tmp_path / "bank" / "records.jsonl").read_text()
+
+
+def test_the_page_of_a_sample_is_told_by_its_name() -> None:
+    found = [document_of(given) for given in ({"document": "documents/Form.PNG"}, {"document": 3}, {})]
+
+    assert found == ["form.png", "", ""]
+
+
 def test_a_short_id_takes_no_numbers_out_of_a_problem() -> None:
     assert normal("Add 5 and 7. What is 5.5 + 7.25?", "5") == "add 5 and 7. what is 5.5 + 7.25?"
 
@@ -63,14 +106,16 @@ def test_the_other_test_cases_of_a_task_are_the_task_itself(tmp_path: Path) -> N
     assert ids(kept, Asked(sample="9/2", task="9", query="Sort the second list")) == ["8"]
 
 
-def test_every_run_of_the_nearest_task_is_recalled(tmp_path: Path) -> None:
+def test_one_run_of_each_task_is_recalled_the_first_success(tmp_path: Path) -> None:
     runs = [
-        past(f"names#{run}", QUERIES["names"], sample="names", status=status)
-        for run, status in ((1, "success"), (2, "failure"))
+        past(f"{name}#{run}", QUERIES[name], sample=name, task=name, status=status)
+        for name, statuses in (("names", "fss"), ("dates", "ff"))
+        for run, status in enumerate(({"s": "success", "f": "failure"}[each] for each in statuses), start=1)
     ]
-    kept = memory(tmp_path / "bank", *runs, past("dates", QUERIES["dates"]))
+    query = "Split the names of the column, not the dates"
 
-    assert ids(kept, asked("x", "Split the names")) == ["names#1", "names#2"]
+    assert ids(memory(tmp_path / "one", *runs), asked("x", query)) == ["names#2"]
+    assert ids(memory(tmp_path / "two", *runs, count=2), asked("x", query)) == ["names#2", "dates#1"]
 
 
 def test_what_shares_no_word_is_not_recalled(tmp_path: Path) -> None:

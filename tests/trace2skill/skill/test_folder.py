@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trace2skill.errors import SkillError
-from trace2skill.skill.folder import Skill, check_skill, linked_paths, load_skill, save_skill
+from trace2skill.skill.folder import Skill, check_skill, find_skill_folder, linked_paths, load_skill, save_skill
 
 MAIN = b"---\nname: demo\ndescription: What it does.\n---\n# Demo\n\nText.\n"
 CORPUS = Path(__file__).parents[3] / "../shared/data/skills-corpus"
@@ -229,3 +229,35 @@ def test_real_skills_load_or_say_why_not(tmp_path: Path) -> None:
         findings += bool(found)
         assert save_skill(load_skill(folder), tmp_path / "saved" / str(number)).is_dir()
     assert (refused, findings) == (16, 20)
+
+
+def write_selection(folder: Path, chosen: str, skill: str = "seed-2/demo") -> Path:
+    rows = [{"name": "seed-1", "skill": "seed-1/other"}, {"name": "seed-2", "skill": skill}]
+    folder.mkdir()
+    (folder / "selection.json").write_text(json.dumps({"chosen": chosen, "candidates": rows}))
+    return folder
+
+
+def test_the_folder_of_a_selection_names_the_skill_that_was_chosen(tmp_path: Path) -> None:
+    folder = write_selection(tmp_path / "out", "seed-2")
+    with pytest.raises(SkillError, match=r"names the skill 'seed-2/demo', but .* does not exist"):
+        find_skill_folder(folder)
+    (folder / "demo").mkdir()
+    (folder / "demo" / "SKILL.md").write_text("x")
+
+    assert find_skill_folder(folder) == folder / "demo"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "skill", "problem"),
+    [
+        ("", "seed-2/demo", "has chosen no skill.*Name the run folder of one of its seeds"),
+        ("seed-9", "seed-2/demo", "has chosen no skill"),
+        ("seed-2", "../..", "does not exist"),
+        ("seed-2", "", "does not exist"),
+    ],
+)
+def test_a_selection_without_a_skill_is_refused(tmp_path: Path, chosen: str, skill: str, problem: str) -> None:
+    (tmp_path / "SKILL.md").write_text("outside")
+    with pytest.raises(SkillError, match=problem):
+        find_skill_folder(write_selection(tmp_path / "out", chosen, skill))
