@@ -261,7 +261,7 @@ def test_another_split_than_evolve_is_refused(logs: Path, tmp_path: Path) -> Non
     [
         ({"method": "synapse", "stream": True}, "--stream belongs to --method reasoning-bank or awm; --method synapse"),
         ({"method": "parallel", "stream": True}, "--method parallel has no use for it"),
-        ({"method": "awm", "stream": True, "analysts": "error"}, "with --stream nobody knows before"),
+        ({"method": "reasoning-bank", "stream": True, "analysts": "error"}, "with --stream nobody knows before"),
     ],
 )
 def test_settings_that_would_be_passed_over_are_refused(settings: dict[str, Any], problem: str) -> None:
