@@ -148,7 +148,6 @@ def main(text: str, place: str) -> None:
     os.setpgid(0, 0)
     _end_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     job = Job.model_validate_json(text)
     os.chdir(place)
     os.environ["PWD"] = place
@@ -157,6 +156,8 @@ def main(text: str, place: str) -> None:
 
     code = 1
     try:
+        # The fork server has it blocked: one that came until now ends the cell here, without a traceback.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         with _alone(job), _stored(job):
             work(job)
         code = 0
