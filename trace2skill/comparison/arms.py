@@ -121,11 +121,8 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
     """
     scores: dict[str, list[tuple[float, str]]] = defaultdict(list)
     missing: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    completed: defaultdict[str, str] = defaultdict(str)
+    completed = completions(arm)
     for log in arm.logs:
-        for run in log.runs:
-            sample_id = str(run.summary.id)
-            completed[sample_id] = max(completed[sample_id], _utc(run.summary.completed_at))
         skill = given_in(log.header)
         for sample_id, outcome in _outcomes(log, measure):
             if isinstance(outcome, str):
@@ -138,7 +135,7 @@ def read_runs(arm: LoadedArm, measure: Measure) -> dict[str, SampleRuns]:
             skills=tuple(skill for _, skill in scores[sample_id]),
             missing=dict(Counter(reason for reason, _ in missing[sample_id])),
             missing_skills=tuple(skill for _, skill in missing[sample_id]),
-            completed=completed[sample_id],
+            completed=completed.get(sample_id, ""),
         )
         for sample_id in sorted(scores.keys() | missing.keys())
     }
@@ -149,8 +146,14 @@ def given_in(header: Header) -> str:
     return " and ".join(str(value) for name in ("skill", "memory") if (value := header.arguments.get(name)))
 
 
-def _utc(time: str | None) -> str:
-    return datetime.fromisoformat(time).astimezone(UTC).isoformat() if time else ""
+def completions(arm: LoadedArm) -> dict[str, str]:
+    """When the last run of each sample ended, as an ISO time in UTC, where a log says so."""
+    found: dict[str, str] = {}
+    for summary in (run.summary for log in arm.logs for run in log.runs):
+        if summary.completed_at:
+            time = datetime.fromisoformat(summary.completed_at).astimezone(UTC).isoformat()
+            found[str(summary.id)] = max(time, found.get(str(summary.id), ""))
+    return found
 
 
 def outcome_of(run: Run, measure: Measure) -> float | str:

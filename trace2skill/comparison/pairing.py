@@ -26,20 +26,19 @@ from trace2skill.comparison.contrast import (
     as_failures,
     bounds,
     contrast,
-    in_order,
     lost,
-    reached,
     regressions,
     tipping_point,
 )
 from trace2skill.comparison.exposure import refuse_in_sample, seen_by, unrecorded_in
 from trace2skill.comparison.hygiene import check_arms, check_same_samples, further_runs
-from trace2skill.comparison.margin import Margins, less_favourable, margins
+from trace2skill.comparison.margin import Margins
 from trace2skill.comparison.means import TINY
 from trace2skill.comparison.options import NO_CLUSTERS, Asked, Options
-from trace2skill.comparison.repeats import Noise, noise
+from trace2skill.comparison.readings import looked_at, noise_of, tested_margin
+from trace2skill.comparison.repeats import Noise
 from trace2skill.comparison.results import Comparison, ComparisonTable, Pair
-from trace2skill.comparison.sequential import Anytime, anytime, worst_look
+from trace2skill.comparison.sequential import Anytime
 from trace2skill.comparison.statistics import PairedResult, holm
 from trace2skill.comparison.summary import arguments, complete, differing_settings, summarise
 from trace2skill.errors import LogError
@@ -187,30 +186,19 @@ class _Table:
     def _margins(self, found: Contrast) -> Margins | None:
         if self.options.margin is None:
             return None
-        readings = [found, as_failures(found) or found]
-        if self.options.margin >= 1 and all(0 <= score <= 1 for arm in readings[1].scores for score in arm):
+        if self.options.margin >= 1 and all(0 <= score <= 1 for arm in found.scores for score in arm):
             raise LogError(
                 f"--margin {self.options.margin:g} is no less than the whole range of these scores, 0 to 1. Give it in "
                 "their unit: 0.05 for five points of percent."
             )
-        both = [
-            margins(*one.scores, self.options.margin, clusters=one.labels, levels=one.levels, seed=self.options.seed)
-            for one in readings
-        ]
-        return less_favourable(*both)
+        return tested_margin(found, self.options.margin)
 
     def _anytime(self, found: Contrast) -> Anytime | None:
-        """The test for several looks: pairs in the order in which they came to be complete, under both readings."""
         if not self.options.anytime:
             return None
         if found.levels or not all(0 <= score <= 1 for arm in found.scores for score in arm):
             raise LogError("--anytime is for scores within 0 to 1, and for arms of one skill. Leave it out.")
-        readings = [found, as_failures(reached(found)) or found]
-        tests = []
-        for one in map(in_order, readings):
-            a, b = one.scores
-            tests.append(anytime([y - x for x, y in zip(a, b, strict=True)], clusters=one.labels))
-        return worst_look(*tests)
+        return looked_at(found)
 
     def _repeated(self) -> Runs:
         """All runs of the baseline, those that were repeated for their noise included."""
@@ -222,12 +210,7 @@ class _Table:
         return read_runs(both, self.measure)
 
     def _noise(self, found: Contrast) -> Noise | None:
-        arms = [
-            sum(len(runs[sample].scores) for sample in found.samples) / len(found.samples)
-            for runs in (found.control, found.treatment)
-        ]
-        scores = [self.repeated[sample].scores for sample in found.samples if sample in self.repeated]
-        measured = noise(scores, samples=len(found.samples), arms=(arms[0], arms[1]))
+        measured = noise_of(self.repeated, found)
         if measured is None and self.options.aa is not None:
             raise LogError("--aa: no sample was run twice. Run the baseline again, at the study's concurrency.")
         return measured

@@ -75,8 +75,8 @@ def foreign_option(name: str, method: Method) -> str:
     return f"{option} belongs to --method {' or '.join(OPTIONS[name])}; --method {method} has no use for it"
 
 
-SECRET = re.compile(r"key|token$|secret|password|credential|authorization", re.IGNORECASE)
-"""Names of arguments whose values must not be written down."""
+SECRET = re.compile(r"key|(?<!max_)token(?!iz)|secret|password|credential|authorization", re.IGNORECASE)
+"""Names of arguments whose values must not be written down; `max_tokens` and `tokenizer` hide nothing."""
 
 
 class EvolveConfig(BaseModel):

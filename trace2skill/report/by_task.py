@@ -13,9 +13,17 @@ from statistics import fmean
 
 from trace2skill.comparison import Comparison
 from trace2skill.comparison import results as compared
-from trace2skill.comparison.arms import LoadedArm, Measure, SampleRuns, given_in, load_arm, outcome_of, read_clusters
+from trace2skill.comparison.arms import (
+    LoadedArm,
+    Measure,
+    SampleRuns,
+    completions,
+    given_in,
+    load_arm,
+    outcome_of,
+    read_clusters,
+)
 from trace2skill.comparison.contrast import (
-    Contrast,
     Runs,
     as_failures,
     bounds,
@@ -24,10 +32,9 @@ from trace2skill.comparison.contrast import (
     regressions,
     tipping_point,
 )
-from trace2skill.comparison.margin import Margins, margins
-from trace2skill.comparison.repeats import Noise, noise, repeats
+from trace2skill.comparison.readings import looked_at, noise_of, tested_margin
+from trace2skill.comparison.repeats import repeats
 from trace2skill.comparison.results import Pair
-from trace2skill.comparison.sequential import Anytime, anytime
 from trace2skill.comparison.statistics import mean_interval
 from trace2skill.comparison.summary import complete
 from trace2skill.comparison.verdict import LEVEL
@@ -76,8 +83,10 @@ def over_tasks(
     if not found.samples:
         raise LogError(f"No task has a score in '{metric}' in both arms: cases are missing in each.")
     result, worst_case = found.test(), as_failures(found)
-    failed = result if worst_case is found else worst_case.test() if worst_case else None
     together = found.test(confidence=1 - LEVEL / family)
+    failed = (
+        together if worst_case is found else worst_case.test(confidence=together.confidence) if worst_case else None
+    )
     worst, best = bounds(found.control, found.treatment)
     return comparison.model_copy(
         update={
@@ -91,9 +100,9 @@ def over_tasks(
             "n_needed": result.n_needed,
             "regressions": regressions(found),
             "lost": lost(found),
-            "margins": _margins(comparison, found),
-            "noise": _noise(found),
-            "anytime": _anytime(comparison, found),
+            "margins": tested_margin(found, comparison.margins.margin) if comparison.margins else None,
+            "noise": noise_of(found.control, found),
+            "anytime": looked_at(found) if comparison.anytime and not found.levels else None,
             "worst": worst,
             "best": best,
             "p_adjusted": result.p_value,
@@ -128,6 +137,9 @@ def _count(run: Run) -> int:
 def _tasks(arm: LoadedArm, metric: str, comparison: Comparison, cases: _Cases) -> dict[str, SampleRuns]:
     """The runs of each task: one for each log and epoch."""
     scores: dict[str, list[tuple[float | None, str]]] = defaultdict(list)
+    completed: defaultdict[str, str] = defaultdict(str)
+    for case, time in completions(arm).items():
+        completed[cases.task(case)] = max(completed[cases.task(case)], time)
     for log in arm.logs:
         skill = given_in(log.header)
         for task, outcomes in _outcomes(log, comparison, cases):
@@ -139,6 +151,7 @@ def _tasks(arm: LoadedArm, metric: str, comparison: Comparison, cases: _Cases) -
             skills=tuple(skill for score, skill in runs if score is not None),
             missing={"a case is missing": gone} if (gone := sum(score is None for score, _ in runs)) else {},
             missing_skills=tuple(skill for score, skill in runs if score is None),
+            completed=completed[task],
         )
         for task, runs in scores.items()
     }
@@ -157,26 +170,6 @@ def _outcomes(log: LoadedLog, comparison: Comparison, cases: _Cases) -> Iterator
         for epoch in range(1, epochs + 1):
             found = [runs.get((name, epoch)) for name in names]
             yield task, [*(None if isinstance(score, str) else score for score in found), *absent]
-
-
-def _margins(comparison: Comparison, found: Contrast) -> Margins | None:
-    """The margin of the cases, tested on tasks; missing ones are failures."""
-    if comparison.margins is None:
-        return None
-    worse = as_failures(found) or found
-    return margins(*worse.scores, comparison.margins.margin, levels=worse.levels, seed=comparison.seed)
-
-
-def _noise(found: Contrast) -> Noise | None:
-    scores = [found.control[name].scores for name in found.samples]
-    a, b = (fmean(len(runs[name].scores) for name in found.samples) for runs in (found.control, found.treatment))
-    return noise(scores, samples=len(found.samples), arms=(a, b))
-
-
-def _anytime(comparison: Comparison, found: Contrast) -> Anytime | None:
-    if comparison.anytime is None or found.levels:
-        return None
-    return anytime([y - x for x, y in zip(*found.scores, strict=True)])
 
 
 def _summary(arm: compared.Arm, runs: Runs, samples: Sequence[str]) -> compared.Arm:

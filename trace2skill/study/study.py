@@ -188,7 +188,10 @@ class Study:
                     tags=(TAG,) if self.simulated else (),
                     store=self.store,
                 )
-                return running.run()
+                standing = running.run()
+                # Of a cell whose copy failed only this machine knows that it is finished.
+                self.keep_finished()
+                return standing
         except HeldError as error:
             raise StudyError(
                 f"The study runs already in {self.runs} ({error}). Wait for it, or name other --runs."

@@ -178,3 +178,20 @@ def test_what_was_asked_of_cases_is_answered_for_tasks(tmp_path: Path) -> None:
     assert found.control.repeats is not None
     assert (found.control.repeats.samples, found.control.repeats.average) == (4, 0.5)
     assert over_tasks(compare(a, b), "hard", [a], [b]).margins is None
+
+
+def test_crashes_of_the_control_make_no_tasks_non_inferior(tmp_path: Path) -> None:
+    tasks = [f"t{n:02}" for n in range(33)]
+    lost, won = tasks[:5], tasks[5:9]
+    a = {task: "I" if task in won else "C" for task in tasks}
+    b = {task: "I" if task in lost else "C" for task in tasks}
+    crashed = [f"x{n}" for n in range(6)]
+
+    def noninferior(name: str, control: dict[str, str], treatment: dict[str, str]) -> bool:
+        logs = log(tmp_path / f"{name}-a", control), log(tmp_path / f"{name}-b", treatment)
+        found = over_tasks(compare(*logs, margin=0.15), "hard", [logs[0]], [logs[1]])
+        assert found.margins is not None
+        return found.margins.noninferior
+
+    assert not noninferior("whole", a, b)
+    assert not noninferior("crashed", a | dict.fromkeys(crashed, "x"), b | dict.fromkeys(crashed, "C"))

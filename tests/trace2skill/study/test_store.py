@@ -61,13 +61,11 @@ def test_a_store_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_finished_in_the_store_is_not_run_again(tmp_path: Path) -> None:
+    """These cells copy nothing, as one does whose copy fails: the run makes up for it in the end."""
     store = f"file://{tmp_path}/store"
     file = write(tmp_path)
     here, there = (Study.load(file, runs=tmp_path / name, store=store) for name in ("here", "there"))
     here.run(Instant(), quiet)
-    for folder in sorted((tmp_path / "here").iterdir()):
-        if folder.is_dir():
-            Store(store).keep(folder)
     record_look(here, "report")
     again = Instant()
 
