@@ -38,6 +38,9 @@ from trace2skill.files import write_atomic
 )
 @click.option("--anytime", is_flag=True, help="Also test for one who looks at the comparison several times.")
 @click.option("--allow-in-sample", is_flag=True, help="Compare, with a stamp, on samples that a skill has seen.")
+@click.option(
+    "--unseen-only", is_flag=True, help="Leave out samples that a skill has seen, or whose page or table it has."
+)
 @click.option("--allow-same-logs", is_flag=True, help="Compare although arms share runs, or a log is there twice.")
 @click.option("--several-models", is_flag=True, help="Take logs of several models as one arm.")
 @click.option("--several-skills", is_flag=True, help="Take logs of several skills of one method as one arm.")

@@ -36,7 +36,7 @@ def seen_by(
     for log in logs:
         for artefact, rows in _exposures(log.header, lenient):
             exposures.setdefault(artefact, []).extend(row for row in rows if _is_of(row, log.header))
-    found = (_overlap(artefact, rows, samples, groups) for artefact, rows in sorted(exposures.items()))
+    found = (overlap(artefact, rows, samples, groups) for artefact, rows in sorted(exposures.items()))
     return tuple(seen for seen in found if seen.samples or seen.related)
 
 
@@ -59,6 +59,11 @@ _MADE_FROM = ("evolve", "all")
 """Splits whose samples skills are made from."""
 
 
+def left_out(seen: Iterable[Seen]) -> set[str]:
+    """Samples that were seen, themselves or by their group."""
+    return {name for row in seen for name in (*row.samples, *row.related)}
+
+
 def refuse_in_sample(seen: Sequence[Seen], count: int) -> None:
     """Refuse a comparison on samples that an arm has seen.
 
@@ -73,7 +78,8 @@ def refuse_in_sample(seen: Sequence[Seen], count: int) -> None:
     raise LogError(
         f"{first.artefact} was made from {len(first.samples)} of the {count} samples to be compared, such as "
         f"{', '.join(named[:3])}.{on} That is no test of it: run the arms on a split that it has not seen (-T "
-        "split=test), or pass --allow-in-sample, and the table says IN-SAMPLE."
+        "split=test), leave out what it has seen with --unseen-only, or pass --allow-in-sample, and the table says "
+        "IN-SAMPLE. In a study: `seen: leave-out` of the benchmark."
     )
 
 
@@ -128,10 +134,17 @@ def _groups(logs: Sequence[LoadedLog], fields: Set[str]) -> dict[str, dict[str, 
     }
 
 
-def _overlap(
+def overlap(
     artefact: str, exposures: Sequence[Exposure], samples: Sequence[str], groups: Mapping[str, Mapping[str, str]]
 ) -> Seen:
-    """Tested samples that are among those seen, and those of a group that was."""
+    """Tested samples that are among those seen, and those of a group that was.
+
+    Args:
+        artefact: What has seen.
+        exposures: What it has seen.
+        samples: Ids of the tested samples.
+        groups: The value of each sample in each metadata field that groups samples.
+    """
     ids = {name for row in exposures for name in row.samples}
     by: dict[str, list[str]] = {}
     for field, found in groups.items():

@@ -33,7 +33,8 @@ def _comparison_notes(comparison: Comparison, *, several: bool) -> Iterator[str]
     yield from _missing(comparison, several=several)
     for seen in comparison.seen:
         related = f", and {len(seen.related)} more by {seen.group}" if seen.related else ""
-        yield f"{name}: IN-SAMPLE: {seen.artefact} has seen {len(seen.samples)} of the {samples} samples{related}."
+        said, of = ("IN-SAMPLE", f" of the {samples} samples") if comparison.in_sample else ("left out", " samples")
+        yield f"{name}: {said}: {seen.artefact} has seen {len(seen.samples)}{of}{related}."
     if comparison.unrecorded:
         yield (
             f"{name}: skills are made from split {comparison.split}, and no record says what "

@@ -18,6 +18,7 @@ class Asked(TypedDict, total=False):
     cluster: str | None
     allow_different_tasks: bool
     allow_in_sample: bool
+    unseen_only: bool
     allow_same_logs: bool
     several_models: bool
     several_skills: bool
@@ -43,6 +44,8 @@ class Options:
     """Compare although task, version or dataset names differ."""
     allow_in_sample: bool = False
     """Compare, with a stamp, although a skill or memory has seen the samples."""
+    unseen_only: bool = False
+    """Leave out samples that a skill or memory of either arm has seen, and others on a page or table that it has."""
     allow_same_logs: bool = False
     """Compare although arms share runs, or a log is there twice."""
     several_models: bool = False
@@ -65,8 +68,11 @@ class Options:
         """Refuse what cannot be meant.
 
         Raises:
-            LogError: The margin is no positive number, or the seed a negative one.
+            LogError: The margin is no positive number, the seed a negative one, or what was seen is to be kept and left
+                out.
         """
+        if self.allow_in_sample and self.unseen_only:
+            raise LogError("--allow-in-sample keeps the samples that a skill has seen, --unseen-only leaves them out.")
         if self.seed < 0:
             raise LogError(f"--seed is a number from 0; got {self.seed}.")
         if self.margin is not None and not 0 < self.margin < float("inf"):

@@ -30,14 +30,14 @@ from trace2skill.comparison.contrast import (
     regressions,
     tipping_point,
 )
-from trace2skill.comparison.exposure import refuse_in_sample, seen_by, unrecorded_in
+from trace2skill.comparison.exposure import left_out, refuse_in_sample, seen_by, unrecorded_in
 from trace2skill.comparison.hygiene import check_arms, check_same_samples, further_runs
 from trace2skill.comparison.margin import Margins
 from trace2skill.comparison.means import TINY
 from trace2skill.comparison.options import NO_CLUSTERS, Asked, Options
 from trace2skill.comparison.readings import looked_at, noise_of, tested_margin
 from trace2skill.comparison.repeats import Noise
-from trace2skill.comparison.results import Comparison, ComparisonTable, Pair
+from trace2skill.comparison.results import Comparison, ComparisonTable, Pair, Seen
 from trace2skill.comparison.sequential import Anytime
 from trace2skill.comparison.statistics import PairedResult, holm
 from trace2skill.comparison.summary import arguments, complete, differing_settings, summarise
@@ -61,8 +61,8 @@ def compare(
         control: The logs of the condition compared against: an .eval file, a folder, or several.
         treatment: The logs of the condition whose effect is asked for.
         names: Names of the two arms in tables.
-        **asked: See `Options`: scorer, key, cluster, allow_different_tasks, allow_in_sample, allow_same_logs,
-            several_models, several_skills, margin, aa, anytime, seed.
+        **asked: See `Options`: scorer, key, cluster, allow_different_tasks, allow_in_sample, unseen_only,
+            allow_same_logs, several_models, several_skills, margin, aa, anytime, seed.
 
     Returns:
         The comparison; treatment minus control.
@@ -122,23 +122,29 @@ class _Table:
             # A sample that no run has reached yet is in no log, and on its own.
             self.clusters = {sample: self.clusters.get(sample, f"sample {sample}") for sample in expected}
         self.repeated = self._repeated()
+        self.seen = {name: self._seen(arm) for name, arm in arms.items() if name != baseline}
 
     def contrast(self, name: str) -> Contrast:
-        """The runs of the baseline and of another arm."""
-        return contrast(self.runs[self.baseline], self.runs[name], self.clusters, self.options.seed)
+        """The runs of the baseline and of another arm, on the samples that are tested."""
+        gone = left_out(self.seen[name]) if self.options.unseen_only else set()
+        control, treatment = (
+            {sample: found for sample, found in self.runs[arm].items() if sample not in gone}
+            for arm in (self.baseline, name)
+        )
+        return contrast(control, treatment, self.clusters, self.options.seed)
 
     def comparison(self, name: str) -> Comparison:
         """An arm compared with the baseline, on its own."""
         control, treatment = self.arms[self.baseline], self.arms[name]
-        found = self.contrast(name)
+        found, seen = self.contrast(name), self.seen[name]
+        if not found.samples and seen and self.options.unseen_only:
+            raise LogError(f"{seen[0].artefact} has seen every sample that both arms have. Run them on other samples.")
         if not found.samples:
             raise LogError(
                 f"No sample has a score in both arms: '{control.name}' has {_scored(found.control)} scored samples, "
                 f"'{treatment.name}' has {_scored(found.treatment)}. Evaluate both on the same split."
             )
-        lenient = self.options.allow_in_sample
-        seen = seen_by((control, treatment), tuple(found.control), cluster=self.cluster, lenient=lenient)
-        if not self.options.allow_in_sample:
+        if not self.options.allow_in_sample and not self.options.unseen_only:
             refuse_in_sample(seen, len(found.control))
         logs = [log for arm in (control, treatment) for log in arm.logs]
         headers = [header for log in logs for header in log.headers]
@@ -157,7 +163,7 @@ class _Table:
             cluster=self.cluster,
             cluster_source=self.cluster_source,
             split=" and ".join(arguments(headers, "split")),
-            in_sample=bool(seen),
+            in_sample=bool(seen) and not self.options.unseen_only,
             seen=seen,
             unrecorded=unrecorded_in((control, treatment)),
             seed=self.options.seed,
@@ -181,6 +187,15 @@ class _Table:
                 Pair(id=sample, control=x, treatment=y, cluster=self.clusters[sample] if self.clusters else None)
                 for sample, x, y in zip(found.samples, a, b, strict=True)
             ),
+        )
+
+    def _seen(self, arm: LoadedArm) -> tuple[Seen, ...]:
+        """What the skills and memories of an arm and of the baseline have seen of the samples."""
+        return seen_by(
+            (self.arms[self.baseline], arm),
+            tuple(self.runs[self.baseline]),
+            cluster=self.cluster,
+            lenient=self.options.allow_in_sample,
         )
 
     def _margins(self, found: Contrast) -> Margins | None:

@@ -185,7 +185,8 @@ class Comparison(_Record):
     """Whether the skill or memory of an arm has seen samples, or their pages or tables: then this is no test of it."""
 
     seen: tuple[Seen, ...] = ()
-    """What has been seen of the tested samples, for each skill and memory that has seen any."""
+    """What has been seen of the samples, for each skill and memory that has seen any; left out where the comparison is
+    not in-sample."""
 
     unrecorded: tuple[str, ...] = ()
     """Skills tested on a split that skills are made from, of which no record says what they have seen."""

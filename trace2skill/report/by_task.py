@@ -32,6 +32,7 @@ from trace2skill.comparison.contrast import (
     regressions,
     tipping_point,
 )
+from trace2skill.comparison.exposure import left_out
 from trace2skill.comparison.readings import looked_at, noise_of, tested_margin
 from trace2skill.comparison.repeats import repeats
 from trace2skill.comparison.results import Pair
@@ -78,7 +79,8 @@ def over_tasks(
     arms = load_arm("control", list(control)), load_arm("treatment", list(treatment))
     cases = _cases_of(arms, comparison)
     a, b = (_tasks(arm, metric, comparison, cases) for arm in arms)
-    names = sorted(a.keys() | b.keys())
+    gone = set() if comparison.in_sample else {cases.task(case) for case in left_out(comparison.seen)}
+    names = sorted((a.keys() | b.keys()) - gone)
     found = contrast(complete(a, names), complete(b, names), None, comparison.seed)
     if not found.samples:
         raise LogError(f"No task has a score in '{metric}' in both arms: cases are missing in each.")

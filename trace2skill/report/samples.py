@@ -17,6 +17,22 @@ from trace2skill.study.evaluations import Metric
 SHOWN = 200
 """Rows of one table in the page; those that changed come first, and `samples.csv` has all."""
 
+COLUMNS = (
+    "arm",
+    "benchmark",
+    "user",
+    "condition",
+    "evolution_seed",
+    "sample",
+    "epoch",
+    "metric",
+    "score",
+    "missing",
+    "log",
+    "simulated",
+)
+"""Columns of `samples.csv`; the seed is that of the evolution whose skill was used."""
+
 VIEW = "inspect-view"
 """Folder of the bundled viewer, beside the page."""
 
@@ -129,21 +145,34 @@ def lost(delta: Delta) -> list[PairRow]:
 def samples_csv(arms: Iterable[ArmRuns], book: LogBook, *, simulated: bool) -> str:
     """Every run of every arm, one a line."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        ("arm", "benchmark", "user", "condition", "sample", "epoch", "metric", "score", "missing", "log", "simulated")
-    )
-    files = {number: str(file) for file, number in book.numbers.items()}
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
     for each in arms:
-        key = each.arm.key
-        for row in each.rows:
-            for metric, score in zip(each.metrics, row.scores, strict=True):
-                writer.writerow(
-                    (each.anchor, key.benchmark, key.user, key.label, f"'{row.sample}" if row.sample[:1] in "=+-@" else
-                     row.sample, row.epoch, metric, "" if row.missing else score, score if row.missing else "",
-                     files.get(row.log, ""), simulated)
-                )  # fmt: skip
+        writer.writerows(_records(each, book, simulated))
     return out.getvalue()
+
+
+def _records(each: ArmRuns, book: LogBook, simulated: bool) -> Iterator[dict[str, object]]:
+    key = each.arm.key
+    files = {number: str(file) for file, number in book.numbers.items()}
+    seeds = {book.number(log): evaluation.seed for evaluation in each.arm.evaluations for log in evaluation.logs}
+    for row in each.rows:
+        for metric, score in zip(each.metrics, row.scores, strict=True):
+            yield {
+                "arm": each.anchor,
+                "benchmark": key.benchmark,
+                "user": key.user,
+                "condition": key.label,
+                "evolution_seed": seeds.get(row.log),
+                # A spreadsheet takes a cell that begins so for a formula.
+                "sample": f"'{row.sample}" if row.sample[:1] in "=+-@" else row.sample,
+                "epoch": row.epoch,
+                "metric": metric,
+                "score": "" if row.missing else score,
+                "missing": score if row.missing else "",
+                "log": files.get(row.log, ""),
+                "simulated": simulated,
+            }
 
 
 def _rows(arm: Arm, book: LogBook) -> tuple[RunRow, ...]:

@@ -133,6 +133,11 @@ class Arm:
         return self.evaluations[0].in_distribution
 
     @property
+    def unseen_only(self) -> bool:
+        """Whether samples that a skill has seen are left out."""
+        return self.evaluations[0].unseen_only
+
+    @property
     def artefacts(self) -> tuple[Path, ...]:
         """Folders of the runs that made its skills or banks."""
         return tuple(dict.fromkeys(each.artefact for each in self.evaluations if each.artefact))

@@ -37,6 +37,7 @@ COLUMNS = (
     "high",
     "p",
     "p_corrected",
+    "left_out",
     "wins",
     "losses",
     "mde",
@@ -118,7 +119,13 @@ def _record(delta: Delta, simulated: bool) -> dict[str, object]:
             "mde": result.mde,
         }  # fmt: skip
         record |= {name: f"{value:.6g}" for name, value in numbers.items()}
-        record |= {"n": result.n, "wins": result.wins, "losses": result.losses, "n_needed": n_needed(delta) or ""}
+        record |= {
+            "n": result.n,
+            "left_out": delta.left_out,
+            "wins": result.wins,
+            "losses": result.losses,
+            "n_needed": n_needed(delta) or "",
+        }
     # A spreadsheet takes a cell that begins so for a formula.
     return {name: f"'{value}" if str(value)[:1] in "=@" and value else value for name, value in record.items()}
 

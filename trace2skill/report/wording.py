@@ -88,7 +88,8 @@ def said(delta: Delta) -> str:
     if delta.comparison is None:
         return f"{STATES[delta.state]}{f': {delta.why}' if delta.why else ''}"
     result = delta.comparison.result
-    return f"{points(result.difference)} {interval(*delta.interval)} points, p {p_value(delta.adjusted)}, n {result.n}"
+    number = f"{result.n} without {delta.left_out} seen" if delta.left_out else f"{result.n}"
+    return f"{points(result.difference)} {interval(*delta.interval)} points, p {p_value(delta.adjusted)}, n {number}"
 
 
 def headline(primary: Sequence[Delta]) -> Headline:

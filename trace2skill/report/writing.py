@@ -52,7 +52,7 @@ def write_report(
         StudyError: The primary comparisons are not those that were frozen before a test split was opened.
     """
     changes = _changes(study)
-    looks = _look(study)
+    looks = _looks_with_this(study)
     folder = output or study.folder
     page = html or folder / PAGE
     found = results(study)
@@ -66,6 +66,8 @@ def write_report(
         **{folder / f"table-{table.number}.tex": paper_latex(table, report.stamp) for table in report.tables},
         page: render_page(report),
     }
+    if looks is not None and isinstance(study, Study):
+        record_look(study, "report")
     for file, text in texts.items():
         write_atomic(file, text)
     written = list(texts)
@@ -89,18 +91,17 @@ def _changes(study: Source) -> tuple[str, ...]:
     )
 
 
-def _look(study: Source) -> int | None:
-    """Count a look; how many there are, or None where none is counted."""
+def _looks_with_this(study: Source) -> int | None:
+    """How many looks there are with this report; None where none is counted."""
     if not isinstance(study, Study) or study.frozen() is None:
         return None
-    record_look(study, "report")
-    return len(study.looks())
+    return len(study.looks()) + 1
 
 
 def _markdown(report: Report) -> str:
     head = headline(report.found.primary)
     parts = [f"# Study {report.name}", "", *([f"**{report.stamp}**", ""] if report.stamp else [])]
-    parts += [f"**{head.text}** {head.more}".strip(), ""]
+    parts += [f"**{markdown_text(head.text)}** {markdown_text(head.more)}".strip(), ""]
     for change in report.changes:
         parts += [f"**{markdown_text(change)}**", ""]
     rows = [

@@ -25,6 +25,7 @@ LOGS = "logs"
 """Log folder of a cell that plays a split."""
 
 _DIGITS = 16
+_LONGEST = 150
 
 
 class Job(BaseModel):
@@ -152,6 +153,6 @@ class Cell:
 
 
 def slug(*parts: object) -> str:
-    """A readable name of parts, for a folder."""
+    """A readable name of parts, for a folder; of very long ones the beginning."""
     joined = "-".join(str(part) for part in parts if part not in (None, ""))
-    return re.sub(r"[^A-Za-z0-9.]+", "-", joined).strip("-.")
+    return re.sub(r"[^A-Za-z0-9.]+", "-", joined).strip("-.")[:_LONGEST].rstrip("-.")

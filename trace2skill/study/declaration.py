@@ -100,6 +100,9 @@ class DeclaredBenchmark(_Declared):
     """Samples of the test split, from its beginning; by default all."""
     evolve_samples: int | None = Field(default=None, ge=1)
     """Samples of the evolve split, likewise."""
+    seen: Literal["refuse", "leave-out"] = "refuse"
+    """What a report does about tested samples that a skill has seen, or whose page or table it has seen: refuse to
+    compare, or leave them out."""
     sizes: Mapping[str, int] = Field(default_factory=dict)
     """Samples of its splits, for a plan while the data is not there."""
 

@@ -37,6 +37,8 @@ class Evaluation:
     """Published metric name -> where it stands in the logs."""
     split: SplitName
     """Split that is evaluated."""
+    unseen_only: bool = False
+    """Whether samples that a skill has seen are left out of comparisons, instead of being refused."""
     in_distribution: bool
     """Whether the skill was made from tasks of the same benchmark."""
     user: str

@@ -43,11 +43,11 @@ class Frozen(BaseModel):
     at: str
     """ISO time at which comparisons were frozen first, before a test split was opened."""
     digest: str
-    """SHA-256 of the comparisons."""
+    """SHA-256 of the comparisons and of what they rest on."""
     primary: tuple[Primary, ...]
     """The comparisons."""
-    meaning: dict[str, str] = {}
-    """What the models and benchmarks that they name stood for: the digest of each, by what and name."""
+    meaning: dict[str, str]
+    """What they rest on, such as models, benchmarks, seeds and settings: the digest of each, by what it is called."""
     refrozen: tuple[Refrozen, ...] = ()
     """Changes since, oldest first."""
 
@@ -73,8 +73,12 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _digest(primary: Sequence[Primary]) -> str:
-    return sha256(json.dumps([row.model_dump(mode="json") for row in primary], sort_keys=True).encode()).hexdigest()
+def _sha256(value: object) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(primary: Sequence[Primary], meaning: Mapping[str, str]) -> str:
+    return _sha256([[row.model_dump(mode="json") for row in primary], dict(meaning)])
 
 
 def read_frozen(runs: Path) -> Frozen | None:
@@ -94,7 +98,7 @@ def read_frozen(runs: Path) -> Frozen | None:
         frozen = read_model(runs / FROZEN, Frozen)
     except ValueError as error:
         raise StudyError(f"{error} Restore it: it says what was declared before the test split was opened.") from error
-    if frozen.digest != _digest(frozen.primary):
+    if frozen.digest != _digest(frozen.primary, frozen.meaning):
         raise StudyError(f"{runs / FROZEN} was changed by hand. Restore it: it says what was declared beforehand.")
     return frozen
 
@@ -130,19 +134,30 @@ def freeze(runs: Path, declared: Declaration) -> None:
 
 
 def _write(runs: Path, declared: Declaration, changes: tuple[Refrozen, ...], at: str) -> None:
+    meaning = _meaning(declared)
     frozen = Frozen(
         at=at,
-        digest=_digest(declared.primary),
+        digest=_digest(declared.primary, meaning),
         primary=declared.primary,
-        meaning=_meaning(declared),
+        meaning=meaning,
         refrozen=changes,
     )
     write_atomic(runs / FROZEN, frozen.model_dump_json(indent=2) + "\n")
 
 
 def _meaning(declared: Declaration) -> dict[str, str]:
-    """What the names in the primary comparisons stand for. Where a model is served is no part of it."""
-    found: dict[str, object] = {}
+    """The digest of all that the primary comparisons rest on, by what it is called.
+
+    Where a model is served, how much it is asked at once and how often a failure is tried again are no part of it.
+    """
+    if not declared.primary:
+        return {}
+    found: dict[str, object] = {
+        "the choice of seeds": (declared.seeds, declared.seed_agents, declared.selection),
+        "the sampling of agents": declared.generation.model_dump(mode="json", exclude={"max_connections"}),
+        "the set of limits": declared.limits.model_dump(mode="json", exclude={"retries"}),
+        "the making of skills": (declared.reuse_analyses, dict(declared.evolution)),
+    }
     for row in declared.primary:
         found[f"benchmark '{row.benchmark}'"] = declared.benchmarks[row.benchmark].model_dump(
             mode="json", exclude={"evolve", "evolve_samples", "sizes"}
@@ -151,7 +166,20 @@ def _meaning(declared: Declaration) -> dict[str, str]:
             found[f"model '{name}'"] = declared.models[name].model_dump(
                 mode="json", include={"model", "args", "profile"}
             )
-    return {name: sha256(json.dumps(value, sort_keys=True).encode()).hexdigest() for name, value in found.items()}
+        for arms in declared.arms:
+            domain = declared.domains[arms.domain]
+            if row.benchmark not in (arms.test_on or domain.test_on):
+                continue
+            on = declared.benchmarks[domain.evolve_on]
+            found[f"domain '{arms.domain}'"] = (
+                domain.model_dump(mode="json", exclude={"test_on"}),
+                on.evolve,
+                on.evolve_samples,
+            )
+            for name in {row.condition, row.against} & set(arms.conditions):
+                if arms.of is not None:
+                    found[f"condition '{name}'"] = arms.of
+    return {name: _sha256(value) for name, value in found.items()}
 
 
 def _changed(frozen: Frozen, declared: Declaration) -> str:
@@ -163,7 +191,7 @@ def _changed(frozen: Frozen, declared: Declaration) -> str:
     if not said and frozen.primary != declared.primary:
         said = ["their order is another"]
     now = _meaning(declared)
-    said += [f"{name} stands for another" for name, digest in frozen.meaning.items() if now.get(name, digest) != digest]
+    said += [f"{name} is another" for name, digest in frozen.meaning.items() if now.get(name, digest) != digest]
     return ", ".join(said)
 
 

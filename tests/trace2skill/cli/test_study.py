@@ -7,6 +7,8 @@ from tests.trace2skill.study.test_running import Instant, quiet
 from tests.trace2skill.study.tiny import CONTENT, load, write
 from trace2skill.cli import study as command
 from trace2skill.cli.main import main
+from trace2skill.errors import StudyError
+from trace2skill.report import writing
 from trace2skill.study import Study
 
 
@@ -75,3 +77,17 @@ def test_status_shows_changes_and_looks(tmp_path: Path) -> None:
     assert "Cells: 5 finished" in result.output
     assert "a wrong control" in result.output
     assert "looked at 0 times since" in " ".join(result.output.split())
+
+
+def test_a_report_that_fails_is_no_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = load(tmp_path)
+    study.run(Instant(lambda job: "it broke" if job.kind == "evaluate" else ""), quiet)
+    assert call("report", tmp_path, "--runs", study.runs).exit_code == 0
+    assert len(study.looks()) == 2
+
+    def fail(_: object) -> str:
+        raise StudyError("no page")
+
+    monkeypatch.setattr(writing, "render_page", fail)
+    assert call("report", tmp_path, "--runs", study.runs).exit_code == 1
+    assert len(study.looks()) == 2

@@ -91,6 +91,25 @@ class TestInSample:
         found = compare(control, treatment, allow_in_sample=True)
         assert (found.seen[0].samples, found.seen[0].related) == ((), ("a1", "a2"))
 
+    def test_what_was_seen_can_be_left_out(self, tmp_path: Path) -> None:
+        outcomes = {"a1": 1, "a2": 0, "b1": 1, "b2": 1, "c1": 0}
+        better = {**outcomes, "c1": 1}
+        skill = exposed(tmp_path / "evolution", ["b1"], table=("a",))
+        by_table = {"cluster": "table"}
+        control = run(tmp_path / "a", outcomes, edit=made(metadata=by_table, split="test"))
+        treatment = run(tmp_path / "b", better, edit=made(metadata=by_table, split="test", skill=str(skill)))
+        found = compare(control, treatment, unseen_only=True)
+        assert [pair.id for pair in found.pairs] == ["b2", "c1"]
+        assert (found.treatment.samples, found.in_sample) == (2, False)
+        assert "left out:" in render(found)
+        assert "has seen 1 samples, and 2 more by table" in render(found)
+        with pytest.raises(LogError, match="keeps the samples that a skill has seen"):
+            compare(control, treatment, unseen_only=True, allow_in_sample=True)
+        everything = exposed(tmp_path / "whole", [*outcomes])
+        treatment = run(tmp_path / "c", better, edit=made(metadata=by_table, split="test", skill=str(everything)))
+        with pytest.raises(LogError, match="has seen every sample that both arms have"):
+            compare(control, treatment, unseen_only=True)
+
     def test_other_samples_are_a_test(self, tmp_path: Path) -> None:
         a, b = scores(6, 0, 2, 2)
         skill = exposed(tmp_path / "evolution", ["x1", "x2"])

@@ -10,6 +10,7 @@ from inspect_ai.scorer import SampleScore, Score
 from evals.spreadsheet import over_tasks as official
 from tests.trace2skill.report.study import _error
 from trace2skill.comparison import compare, verdict
+from trace2skill.comparison.results import Seen
 from trace2skill.errors import LogError
 from trace2skill.report.by_task import METRICS, over_tasks
 
@@ -99,6 +100,15 @@ def test_a_task_that_lacks_a_case_is_missing_and_never_zero(tmp_path: Path) -> N
     assert (found.treatment.samples, found.treatment.scored) == (4, 3)
     assert [sample.id for sample in found.treatment.missing] == ["t1"]
     assert found.as_failures.n == 4
+
+
+def test_a_task_of_which_a_case_was_seen_is_left_out(tmp_path: Path) -> None:
+    a, b = log(tmp_path / "a", CONTROL), log(tmp_path / "b", TREATMENT)
+    cases = compare(a, b).model_copy(update={"seen": (Seen(artefact="skill", samples=("t1_1",)),)})
+
+    assert [pair.id for pair in over_tasks(cases, "soft", [a], [b]).pairs] == ["t2", "t3", "t4"]
+    stamped = cases.model_copy(update={"in_sample": True})
+    assert over_tasks(stamped, "soft", [a], [b]).result.n == 4
 
 
 def test_seeds_are_averaged_by_task_and_not_by_case(tmp_path: Path) -> None:

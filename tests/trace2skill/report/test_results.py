@@ -12,8 +12,9 @@ from trace2skill.report.every_eval_ever import Document
 from trace2skill.report.paper import Column, Row, paper_tables
 from trace2skill.report.results import Results, baseline_of, results
 from trace2skill.report.source import ArmKey
-from trace2skill.report.wording import headline, p_value, points, tone_of
+from trace2skill.report.wording import headline, p_value, points, said, tone_of
 from trace2skill.report.writing import write_report
+from trace2skill.skill.seen import Exposure, Seen
 
 VERIFIED = "spreadsheetbench-verified"
 
@@ -135,6 +136,7 @@ def test_csv_has_every_difference_and_every_run(found: Results, study: FakeStudy
     logs = sum(len(arm.logs) * len(arm.metrics) for arm in found.arms.values())
     assert len(runs) == 12 * logs
     assert {row["score"] for row in runs if row["missing"]} == {""}
+    assert {row["evolution_seed"] for row in runs if "deepening" in row["condition"]} == {"41", "42"}
 
 
 def test_the_export_keeps_scores_and_stamp(study: FakeStudy, found: Results) -> None:
@@ -184,3 +186,23 @@ def test_the_viewer_is_bundled_where_links_lead(study: FakeStudy, tmp_path: Path
     for name in logs:
         assert f"inspect-view/index.html#/logs/{name}/samples/sample/wik-1/1/" in page
     assert "sample/%3Cscript%3E" in page
+
+
+def test_what_a_skill_has_seen_is_refused_or_left_out(tmp_path: Path) -> None:
+    made = tmp_path / "evolution"
+    made.mkdir()
+    exposure = Exposure(task="docvqa", dataset="docvqa", split="evolve", samples=("doc-1", "doc-2"), groups={})
+    (made / "seen.json").write_text(Seen(exposures=(exposure,)).model_dump_json())
+    study = FakeStudy(folder=tmp_path, runs=tmp_path)
+    study.add("docvqa", "no-skill", "122B")
+    study.add("docvqa", "combined", "122B", author="122B", mode="creation", seed=41, artefact=made)
+
+    assert {(delta.state, delta.left_out) for delta in results(study).deltas} == {("failed", 0)}
+
+    study.rows = [replace(row, unseen_only=True) for row in study.rows]
+    deltas = results(study).deltas
+    assert {(delta.state, delta.left_out, delta.comparison.result.n) for delta in deltas} == {("measured", 2, 38)}
+    assert "n 38 without 2 seen" in said(deltas[0])
+    write_report(study, tmp_path / "out")
+    table = (tmp_path / "out" / "results.csv").read_text().splitlines()
+    assert {row["left_out"] for row in csv.DictReader(table)} == {"2"}

@@ -1,12 +1,15 @@
 """What `study check` finds before anything is run."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from inspect_ai import Task
+from inspect_ai.dataset import MemoryDataset, Sample
 
 from tests.trace2skill.study.tiny import CONTENT, load
-from trace2skill.study.checking import Check, checks
+from trace2skill.study.checking import Check, checks, seen_of_test
 
 BENCHMARK: dict[str, Any] = CONTENT["benchmarks"]["problems"]
 
@@ -39,3 +42,30 @@ def test_a_benchmark_that_cannot_be_played_is_found_before_it_is_paid_for(
 
     assert not found.passed
     assert said in found.said
+
+
+def test_a_test_on_what_skills_are_made_from_is_found_before_it_is_paid_for(tmp_path: Path) -> None:
+    def said(folder: Path, **changes: Any) -> list[tuple[bool, str]]:
+        benchmarks = {"problems": BENCHMARK, "others": deepcopy({**BENCHMARK, **changes})}
+        math = {**CONTENT["domains"]["math"], "test_on": ["problems", "others"]}
+        found = checks(load(folder, benchmarks=benchmarks, domains={"math": math}))
+        return [(check.passed, check.said) for check in found if check.what.startswith("split ")]
+
+    [(passed, why)] = said(tmp_path / "a", evolve=None, test="evolve")
+    assert not passed
+    assert "2 tested samples are seen by skills made from problems (2 by id" in why
+    assert "`seen: leave-out`" in why
+    [(passed, why)] = said(tmp_path / "b", evolve=None, test="evolve", seen="leave-out")
+    assert passed
+    assert "reports leave them out" in why
+    assert not said(tmp_path / "c")
+
+
+def test_a_page_that_skills_are_made_from_is_found_too(tmp_path: Path) -> None:
+    samples = [Sample(id=f"{page}{number}", input="", metadata={"page": page}) for page in "abc" for number in (1, 2)]
+    of_pages = {"cluster": "page"}
+    evolve = Task(dataset=MemoryDataset(samples[:3]), metadata=of_pages)
+    test = Task(dataset=MemoryDataset(samples[3:]), metadata=of_pages)
+
+    assert seen_of_test(evolve, None, test, None).related == ("b2",)
+    assert seen_of_test(evolve, 2, test, None).related == ()

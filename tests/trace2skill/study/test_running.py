@@ -174,14 +174,29 @@ def test_what_the_names_of_primary_comparisons_stand_for_is_frozen_too(tmp_path:
 
     load(tmp_path, models={"small": {**model, "base_url": "http://127.0.0.1:1/v1"}}).check_frozen()
     larger = load(tmp_path, models={"small": {**model, "model": "sim/large"}})
-    with pytest.raises(StudyError, match="model 'small' stands for another"):
+    with pytest.raises(StudyError, match="model 'small' is another"):
         larger.check_frozen()
     larger.check_frozen("the small one is gone")
 
+    again = load(tmp_path, models={"small": {**model, "model": "sim/large"}}, seeds=[41, 42])
+    with pytest.raises(StudyError, match="the choice of seeds is another"):
+        again.check_frozen()
+    hotter = load(
+        tmp_path,
+        models={"small": {**model, "model": "sim/large"}},
+        generation={"temperature": 1.0},
+        limits={"retries": 3},
+    )
+    with pytest.raises(StudyError, match=r"\(the sampling of agents is another\)"):
+        hotter.check_frozen()
     after = larger.frozen()
     assert before is not None
     assert after is not None
     assert after.at == before.at
+    file = study.runs / "frozen.json"
+    file.write_text(file.read_text().replace(after.meaning["the choice of seeds"], "0" * 64))
+    with pytest.raises(StudyError, match="changed by hand"):
+        larger.frozen()
 
 
 def test_a_frozen_file_that_was_changed_by_hand_is_noticed(tmp_path: Path) -> None:
@@ -214,6 +229,7 @@ def test_looks_are_counted_and_resuming_is_none(tmp_path: Path) -> None:
     assert len(study.looks()) == 1
 
     other = load(tmp_path, generation={"temperature": 0.5})
+    other.check_frozen("cooler")
     other.run(Instant(), quiet)
     record_look(other, "report: tables")
 
