@@ -67,9 +67,9 @@ class Delta:
         return self.comparison.simultaneous if self.comparison else (math.nan, math.nan)
 
     @property
-    def left_out(self) -> int:
-        """Samples that are not in it because a skill has seen them, or others on their page or table."""
-        return len(left_out(self.comparison.seen)) if self.comparison and not self.comparison.in_sample else 0
+    def seen(self) -> int:
+        """Samples that a skill has seen, or others on their page or table: they are left out, or it is in-sample."""
+        return len(left_out(self.comparison.seen)) if self.comparison else 0
 
     @property
     def title(self) -> str:
@@ -230,7 +230,7 @@ def _tested(control: Arm, treatment: Arm, metric: str, margin: float | None, fam
         name = f"{name}, {treatment.key.user}"
     # The skills of an arm's seeds are one method's, and count as draws of it.
     asked = Asked(scorer=where.scorer, key=where.key, margin=margin, several_skills=True, family=family)
-    asked["unseen_only"] = control.unseen_only
+    asked.update(control.of_seen)
     try:
         found = compare(control.logs, treatment.logs, names=(control.key.label, name), **asked)
         return over_tasks(found, metric, control.logs, treatment.logs, family) if metric in METRICS else found
@@ -342,7 +342,7 @@ def _alone(
                 continue
             try:
                 asked = Asked(scorer=where.scorer, key=where.key, several_skills=True, allow_same_logs=True)
-                asked["unseen_only"] = arm.unseen_only
+                asked.update(arm.of_seen)
                 comparison = compare(arm.logs, arm.logs, names=(key.label, "itself"), **asked)
                 if metric in METRICS:
                     comparison = over_tasks(comparison, metric, arm.logs, arm.logs)

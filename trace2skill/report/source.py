@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
+from trace2skill.comparison.options import Asked
 from trace2skill.study.evaluations import Evaluation, Metric
 
 State = Literal["measured", "failed", "blocked", "not evaluated"]
@@ -133,9 +134,10 @@ class Arm:
         return self.evaluations[0].in_distribution
 
     @property
-    def unseen_only(self) -> bool:
-        """Whether samples that a skill has seen are left out."""
-        return self.evaluations[0].unseen_only
+    def of_seen(self) -> Asked:
+        """What a comparison is asked to do about samples that a skill has seen."""
+        seen = self.evaluations[0].seen
+        return {"unseen_only": seen == "leave-out", "allow_in_sample": seen == "keep"}
 
     @property
     def artefacts(self) -> tuple[Path, ...]:

@@ -70,11 +70,13 @@ def tone_of(delta: Delta) -> Tone:
     """What a difference says at the 5% level, corrected for the others of its family.
 
     As in its verdict: it helped if it did both with missing runs left out and with them counted as failures; it harmed
-    if it did in either.
+    if it did in either. A comparison on samples that a skill has seen decides nothing.
     """
     found = delta.comparison
     if found is None:
         return "missing"
+    if found.in_sample:
+        return "undecided"
     return _TONES[outcome(found)]
 
 
@@ -88,8 +90,15 @@ def said(delta: Delta) -> str:
     if delta.comparison is None:
         return f"{STATES[delta.state]}{f': {delta.why}' if delta.why else ''}"
     result = delta.comparison.result
-    number = f"{result.n} without {delta.left_out} seen" if delta.left_out else f"{result.n}"
-    return f"{points(result.difference)} {interval(*delta.interval)} points, p {p_value(delta.adjusted)}, n {number}"
+    numbers = f"{points(result.difference)} {interval(*delta.interval)} points, p {p_value(delta.adjusted)}"
+    return f"{numbers}, n {result.n}{of_seen(delta)}"
+
+
+def of_seen(delta: Delta) -> str:
+    """What stands after the number of samples where a skill has seen some."""
+    if delta.comparison is None or not delta.seen:
+        return ""
+    return f", IN-SAMPLE: {delta.seen} seen" if delta.comparison.in_sample else f" without {delta.seen} seen"
 
 
 def headline(primary: Sequence[Delta]) -> Headline:
@@ -107,9 +116,11 @@ def headline(primary: Sequence[Delta]) -> Headline:
         failed = [f"{delta.title}: {delta.why or STATES[delta.state]}" for delta in primary if delta.state == "failed"]
         text = "What was declared failed." if failed else "Nothing is measured yet."
         return Headline("missing", text, " ".join([more, *(f"{each}." for each in failed[:_NAMED])]))
+    in_sample = [delta.title for delta in primary if delta.comparison and delta.comparison.in_sample]
     rest = [
         _some(named["harmed"], "It harmed in"),
         _some(named["undecided"], "The data do not decide in"),
+        _some(in_sample, "IN-SAMPLE, no test:"),
         _some(named["missing"], "There is no result in"),
         _some(
             [delta.title for delta in primary if delta.comparison and delta.why],

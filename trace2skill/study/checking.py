@@ -19,6 +19,7 @@ from trace2skill.skill.folder import check_skill, load_skill
 from trace2skill.skill.seen import Exposure
 from trace2skill.study.declaration import DeclaredBenchmark, is_evolved
 from trace2skill.study.endpoints import check_endpoint
+from trace2skill.study.evaluations import OfSeen
 from trace2skill.study.study import Study
 from trace2skill.text import unmarked
 
@@ -101,15 +102,15 @@ def _overlaps(study: Study, made: Mapping[tuple[str, str], Task]) -> Iterator[Ch
             continue
         count = len(left_out([seen]))
         where = f"{len(seen.samples)} by id, {len(seen.related)} by {seen.group or 'page or table'}"
-        mend = (
-            "reports leave them out"
-            if new.seen == "leave-out"
-            else (
-                "reports refuse to compare on them: name a split of its own, or say `seen: leave-out` of the benchmark"
-            )
-        )
-        said = f"{count} tested samples are seen by skills made from {source} ({where}); {mend}"
-        yield Check(what=f"split {new.test} of {name}", passed=new.seen == "leave-out", said=said)
+        said = f"{count} tested samples are seen by skills made from {source} ({where}); {_OF_SEEN[new.seen]}"
+        yield Check(what=f"split {new.test} of {name}", passed=new.seen != "refuse", said=said)
+
+
+_OF_SEEN: Mapping[OfSeen, str] = {
+    "refuse": "reports refuse to compare on them: name another split, or say `seen: leave-out` of the benchmark",
+    "leave-out": "reports leave them out",
+    "keep": "reports stamp what is compared on them IN-SAMPLE",
+}
 
 
 def _comparable(old: DeclaredBenchmark, new: DeclaredBenchmark, evolve: Task, test: Task) -> bool:

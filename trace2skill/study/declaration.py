@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from trace2skill.baselines.controls import ControlKind
 from trace2skill.evolution.configuration import SECRET, Analysts
-from trace2skill.study.evaluations import Mode
+from trace2skill.study.evaluations import Mode, OfSeen
 
 NO_SKILL, HUMAN_WRITTEN, PARAMETRIC, EQUAL_TOKENS = "no-skill", "human-written", "parametric", "equal-tokens"
 REFERENCES = (NO_SKILL, HUMAN_WRITTEN, PARAMETRIC)
@@ -100,9 +100,9 @@ class DeclaredBenchmark(_Declared):
     """Samples of the test split, from its beginning; by default all."""
     evolve_samples: int | None = Field(default=None, ge=1)
     """Samples of the evolve split, likewise."""
-    seen: Literal["refuse", "leave-out"] = "refuse"
+    seen: OfSeen = "refuse"
     """What a report does about tested samples that a skill has seen, or whose page or table it has seen: refuse to
-    compare, or leave them out."""
+    compare, leave them out, or keep them with a stamp."""
     sizes: Mapping[str, int] = Field(default_factory=dict)
     """Samples of its splits, for a plan while the data is not there."""
 

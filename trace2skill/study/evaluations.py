@@ -10,6 +10,10 @@ Mode = Literal["deepening", "creation"]
 
 SplitName = Literal["evolve", "test"]
 
+OfSeen = Literal["refuse", "leave-out", "keep"]
+"""What a report does about tested samples that a skill has seen, or whose page or table it has seen: refuse to compare,
+leave them out, or keep them with a stamp."""
+
 Status = Literal["finished", "failed", "blocked", "not evaluated"]
 
 
@@ -37,8 +41,8 @@ class Evaluation:
     """Published metric name -> where it stands in the logs."""
     split: SplitName
     """Split that is evaluated."""
-    unseen_only: bool = False
-    """Whether samples that a skill has seen are left out of comparisons, instead of being refused."""
+    seen: OfSeen = "refuse"
+    """What is done about samples that a skill has seen."""
     in_distribution: bool
     """Whether the skill was made from tasks of the same benchmark."""
     user: str

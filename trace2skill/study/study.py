@@ -269,7 +269,7 @@ class Study:
             benchmark=row.benchmark,
             metrics={name: Metric(scorer=each.scorer, key=each.key) for name, each in declared.metrics.items()},
             split=row.split,
-            unseen_only=declared.seen == "leave-out",
+            seen=declared.seen,
             in_distribution=row.benchmark in (domain.evolve_on, *domain.in_distribution),
             user=row.user,
             author=row.author,

@@ -197,12 +197,16 @@ def test_what_a_skill_has_seen_is_refused_or_left_out(tmp_path: Path) -> None:
     study.add("docvqa", "no-skill", "122B")
     study.add("docvqa", "combined", "122B", author="122B", mode="creation", seed=41, artefact=made)
 
-    assert {(delta.state, delta.left_out) for delta in results(study).deltas} == {("failed", 0)}
+    assert {(delta.state, delta.seen) for delta in results(study).deltas} == {("failed", 0)}
 
-    study.rows = [replace(row, unseen_only=True) for row in study.rows]
+    study.rows = [replace(row, seen="keep") for row in study.rows]
     deltas = results(study).deltas
-    assert {(delta.state, delta.left_out, delta.comparison.result.n) for delta in deltas} == {("measured", 2, 38)}
+    assert {(delta.seen, delta.comparison.result.n, tone_of(delta)) for delta in deltas} == {(2, 40, "undecided")}
+    assert "n 40, IN-SAMPLE: 2 seen" in said(deltas[0])
+    study.rows = [replace(row, seen="leave-out") for row in study.rows]
+    deltas = results(study).deltas
+    assert {(delta.state, delta.seen, delta.comparison.result.n) for delta in deltas} == {("measured", 2, 38)}
     assert "n 38 without 2 seen" in said(deltas[0])
     write_report(study, tmp_path / "out")
     table = (tmp_path / "out" / "results.csv").read_text().splitlines()
-    assert {row["left_out"] for row in csv.DictReader(table)} == {"2"}
+    assert {(row["seen"], row["in_sample"]) for row in csv.DictReader(table)} == {("2", "False")}
