@@ -4,6 +4,7 @@ Whatever comes of logs, skills and declarations is foreign: the template escapes
 written out, and the page's own policy lets no script run but its own.
 """
 
+import shlex
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from trace2skill.models.simulated import NOTICE
 from trace2skill.report import figures, wording
 from trace2skill.report.paper import PaperTable, paper_tables
 from trace2skill.report.results import Delta, Results
-from trace2skill.report.samples import SHOWN, ArmRuns, LogBook, lost, pair_rows
+from trace2skill.report.samples import SHOWN, ArmRuns, LogBook, lost, pair_rows, shown_path
 from trace2skill.report.skills import SkillView, skill_views
 from trace2skill.report.source import ArmKey, Source
 from trace2skill.report.tables import n_needed, paper_html
@@ -151,7 +152,7 @@ def gather(
         logs=tuple(_logs(study, found, book)),
         looks=looks,
         changes=tuple(changes),
-        view=f"inspect view --log-dir {study.runs}",
+        view=f"inspect view --log-dir {shlex.quote(shown_path(study.runs, Path.cwd()))}",
         bundled=bundled,
     )
 
@@ -325,15 +326,9 @@ def _logs(study: Source, found: Results, book: LogBook) -> Iterator[LogRow]:
         log = said.get(file)
         yield LogRow(
             number=number,
-            file=_place(file, study.runs),
+            file=shown_path(file, study.runs),
             model=log.model if log else "unknown",
             status=log.status if log else "not read",
             created=log.created[:16].replace("T", " ") if log else "",
             digest=file_digest(file) if file.is_file() else "missing",
         )
-
-
-def _place(file: Path, runs: Path) -> str:
-    """A path as the report shows it: below the study's runs where it lies there."""
-    root = runs.resolve()
-    return str(file.relative_to(root)) if file.is_relative_to(root) else str(file)

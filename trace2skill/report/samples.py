@@ -142,19 +142,25 @@ def lost(delta: Delta) -> list[PairRow]:
     return [rows[name] for name in (delta.comparison.regressions if delta.comparison else ()) if name in rows]
 
 
-def samples_csv(arms: Iterable[ArmRuns], book: LogBook, *, simulated: bool) -> str:
-    """Every run of every arm, one a line."""
+def shown_path(path: Path, root: Path) -> str:
+    """A path as a report shows it: below a folder, where it lies there."""
+    whole, above = path.resolve(), root.resolve()
+    return str(whole.relative_to(above)) if whole.is_relative_to(above) else str(path)
+
+
+def samples_csv(arms: Iterable[ArmRuns], book: LogBook, runs: Path, *, simulated: bool) -> str:
+    """Every run of every arm, one a line; logs are named as they lie below the study's runs."""
     out = io.StringIO()
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for each in arms:
-        writer.writerows(_records(each, book, simulated))
+        writer.writerows(_records(each, book, runs, simulated))
     return out.getvalue()
 
 
-def _records(each: ArmRuns, book: LogBook, simulated: bool) -> Iterator[dict[str, object]]:
+def _records(each: ArmRuns, book: LogBook, root: Path, simulated: bool) -> Iterator[dict[str, object]]:
     key = each.arm.key
-    files = {number: str(file) for file, number in book.numbers.items()}
+    files = {number: shown_path(file, root) for file, number in book.numbers.items()}
     seeds = {book.number(log): evaluation.seed for evaluation in each.arm.evaluations for log in evaluation.logs}
     for row in each.rows:
         for metric, score in zip(each.metrics, row.scores, strict=True):

@@ -61,7 +61,7 @@ def write_report(
     report = gather(study, found, runs, book, bundled=bundle, looks=looks, changes=changes)
     texts = {
         folder / "results.csv": deltas_csv(found),
-        folder / "samples.csv": samples_csv(runs, book, simulated=found.simulated),
+        folder / "samples.csv": samples_csv(runs, book, study.runs, simulated=found.simulated),
         folder / "tables.md": _markdown(report),
         **{folder / f"table-{table.number}.tex": paper_latex(table, report.stamp) for table in report.tables},
         page: render_page(report),

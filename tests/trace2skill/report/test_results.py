@@ -136,6 +136,7 @@ def test_csv_has_every_difference_and_every_run(found: Results, study: FakeStudy
     logs = sum(len(arm.logs) * len(arm.metrics) for arm in found.arms.values())
     assert len(runs) == 12 * logs
     assert {row["score"] for row in runs if row["missing"]} == {""}
+    assert all((study.runs / row["log"]).is_file() and row["log"].startswith("evaluations/") for row in runs)
     assert {row["evolution_seed"] for row in runs if "deepening" in row["condition"]} == {"41", "42"}
 
 
