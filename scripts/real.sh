@@ -78,7 +78,7 @@ evolve() { # output, further arguments
 own() { # output, further arguments: with the initial skill, and little room for a small model
     local output=$1
     shift
-    evolve "$output" --skill skills/math-basic --max-turns 3 --merger-max-tokens 300 "$@"
+    evolve "$output" --skill skills/math-basic --max-turns 2 --merger-max-tokens 300 "$@"
 }
 merged="--merge-batch 4 --min-support 1"
 own evolution-combined --analysts combined $merged
