@@ -23,6 +23,8 @@ from openpyxl import load_workbook
 from evals import math_reasoning, spreadsheet, wikitq
 from trace2skill.data.places import bundled
 
+pytestmark = pytest.mark.slow
+
 HUGE = 10_000_000
 MARK = "filled in below"
 

@@ -20,6 +20,8 @@ from evals.wikitq import wikitq
 from trace2skill.comparison.pairing import compare_table
 from trace2skill.errors import DataError, LogError
 
+pytestmark = pytest.mark.slow
+
 TASKS: dict[str, tuple[Callable[..., Task], dict[str, str], str]] = {
     "spreadsheet": (spreadsheet, {"sandbox": "local"}, "xlsx"),
     "wikitq": (wikitq, {"sandbox": "local"}, "xlsx"),

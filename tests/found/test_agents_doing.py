@@ -30,6 +30,8 @@ from evals.wikitq import wikitq
 from trace2skill.data.places import bundled
 from trace2skill.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 TASKS = {
     "spreadsheet": partial(spreadsheet, dataset="sample", split="test"),
     "visionqa": partial(visionqa, dataset="sample", split="test", image="sandbox"),
@@ -177,7 +179,6 @@ def writes(content: bytes) -> Solver:
     return solve
 
 
-@pytest.mark.slow
 def test_an_output_that_takes_a_grader_to_its_limit_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     small = Workers(memory=900 * 1024**2)
     monkeypatch.setattr(spreadsheet_module, "COMPARISONS", small)

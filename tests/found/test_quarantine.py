@@ -13,6 +13,8 @@ from trace2skill.errors import LogError
 from trace2skill.evolution import EvolveConfig, evolve
 from trace2skill.logs.files import find_logs
 
+pytestmark = pytest.mark.slow
+
 
 def edited(folder: Path, edit: Callable[[EvalLog], None]) -> Path:
     (file,) = find_logs([run_adding(folder / "source")])

@@ -41,6 +41,8 @@ from trace2skill.models.sampling import Settings, load_profile
 from trace2skill.skill.folder import load_skill
 from trace2skill.standstill import call_as_text, persevere, standstill
 
+pytestmark = pytest.mark.slow
+
 OVERFLOW = "This model's maximum context length is 8192 tokens. However, your prompt contains 9000 input tokens"
 
 

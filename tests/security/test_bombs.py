@@ -22,6 +22,8 @@ from trace2skill.data.unpack import members, write_members
 from trace2skill.errors import DataError
 from trace2skill.logs.files import find_logs
 
+pytestmark = pytest.mark.slow
+
 Change = Callable[[bytes], bytes]
 GIB = 1 << 30
 LIES = b"0" * 16

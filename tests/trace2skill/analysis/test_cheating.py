@@ -39,6 +39,8 @@ from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.evolve import evolve
 
+pytestmark = pytest.mark.slow
+
 FOLDER = workbook_folder("sample") / "spreadsheet"
 PACKAGE = Path(grader.__file__)
 

@@ -22,6 +22,8 @@ from trace2skill.errors import LogError, ServerError
 from trace2skill.evolution import EvolveConfig, plan
 from trace2skill.evolution.folder import Manifest
 
+pytestmark = pytest.mark.slow
+
 ORDER = ["one", "two", "three", "four"]
 """That of the dataset; that of the ids is another one."""
 

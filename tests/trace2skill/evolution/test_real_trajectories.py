@@ -36,6 +36,8 @@ from trace2skill.simulation.analyst import suspect_foreign
 from trace2skill.simulation.habits import taught_by
 from trace2skill.skill.folder import check_skill, save_skill
 
+pytestmark = pytest.mark.slow
+
 SHARED = Path(__file__).parents[3] / "../shared/data"
 RECORDS = SHARED / "qwen3.5-122b-trajectories"
 
@@ -185,7 +187,6 @@ def test_calculated_workbooks_pass_as_they_were_recorded_to(verified: Path) -> N
     assert agreement(after.samples or []) == {("T+", "C"): 4, ("T-", "I"): 2}
 
 
-@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="needs LibreOffice")
 def test_real_runs_are_analysed_and_the_ledger_balances(verified: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from trace2skill.errors import Trace2SkillError
 from trace2skill.evolution import EvolveConfig, evolve
 from trace2skill.evolution.configuration import Analysts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def first(adding_logs: Path, tmp_path: Path) -> Path:
