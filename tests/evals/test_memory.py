@@ -23,6 +23,8 @@ from trace2skill.logs.task import recreate_for_analysis, recreate_task
 from trace2skill.memory import EMBEDDER_VARIABLE
 from trace2skill.memory.bank import PastTask
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = {"dataset": "sample", "split": "test"}
 SANDBOX = {"sandbox": "local"}
 ONE_OF_EACH: list[tuple[Callable[..., Task], dict[str, Any]]] = [

@@ -13,6 +13,8 @@ import pytest
 from tests.trace2skill.cli.conftest import Cli
 from tests.trace2skill.serving.fake import fake_endpoint
 
+pytestmark = pytest.mark.slow
+
 CPU = "smollm2-135m-cpu"
 
 # Stands in for vLLM's program: the tests' fake endpoint, under the name and at the port that the command line gives.
@@ -76,7 +78,6 @@ def test_a_server_that_is_not_as_it_should_be_ends_with_1(cli: Cli, tmp_path: Pa
     assert result.output.endswith("1 needed probe failed.\n")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_its_server_when_it_is_asked_to_end_also_in_the_background(
     tmp_path: Path, port: int, number: signal.Signals

@@ -11,6 +11,8 @@ from trace2skill.serving.endpoint import Endpoint
 from trace2skill.serving.finding import Finding
 from trace2skill.serving.probes import Asked, probe
 
+pytestmark = pytest.mark.slow
+
 ALL = Abilities(tools=True, images=True, thinking=True)
 PROBES = [
     "endpoint",
