@@ -35,7 +35,7 @@ from trace2skill.comparison.contrast import (
 from trace2skill.comparison.exposure import left_out
 from trace2skill.comparison.readings import looked_at, noise_of, tested_margin
 from trace2skill.comparison.repeats import repeats
-from trace2skill.comparison.results import Pair
+from trace2skill.comparison.results import Pair, Seen
 from trace2skill.comparison.statistics import mean_interval
 from trace2skill.comparison.summary import complete
 from trace2skill.comparison.verdict import LEVEL
@@ -79,7 +79,8 @@ def over_tasks(
     arms = load_arm("control", list(control)), load_arm("treatment", list(treatment))
     cases = _cases_of(arms, comparison)
     a, b = (_tasks(arm, metric, comparison, cases) for arm in arms)
-    gone = set() if comparison.in_sample else {cases.task(case) for case in left_out(comparison.seen)}
+    seen = tuple(_of_tasks(row, cases) for row in comparison.seen)
+    gone = set() if comparison.in_sample else left_out(seen)
     names = sorted((a.keys() | b.keys()) - gone)
     found = contrast(complete(a, names), complete(b, names), None, comparison.seed)
     if not found.samples:
@@ -94,6 +95,7 @@ def over_tasks(
         update={
             "cluster": None,
             "cluster_source": "none",
+            "seen": seen,
             "control": _summary(comparison.control, found.control, found.samples),
             "treatment": _summary(comparison.treatment, found.treatment, found.samples),
             "result": result,
@@ -116,6 +118,13 @@ def over_tasks(
             ),
         }
     )
+
+
+def _of_tasks(seen: Seen, cases: _Cases) -> Seen:
+    """What was seen, by task: one of which a case was seen is seen itself."""
+    own = dict.fromkeys(map(cases.task, seen.samples))
+    others = dict.fromkeys(task for task in map(cases.task, seen.related) if task not in own)
+    return seen.model_copy(update={"samples": tuple(own), "related": tuple(others)})
 
 
 def _cases_of(arms: Sequence[LoadedArm], comparison: Comparison) -> _Cases:

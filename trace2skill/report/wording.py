@@ -120,7 +120,7 @@ def headline(primary: Sequence[Delta]) -> Headline:
     rest = [
         _some(named["harmed"], "It harmed in"),
         _some(named["undecided"], "The data do not decide in"),
-        _some(in_sample, "IN-SAMPLE, no test:"),
+        _some(in_sample, "Skills have seen the samples (IN-SAMPLE) in"),
         _some(named["missing"], "There is no result in"),
         _some(
             [delta.title for delta in primary if delta.comparison and delta.why],

@@ -98,9 +98,9 @@ def _overlaps(study: Study, made: Mapping[tuple[str, str], Task]) -> Iterator[Ch
         if evolve is None or test is None or not _comparable(old, new, evolve, test):
             continue
         seen = seen_of_test(evolve, old.evolve_samples, test, new.samples)
-        if not left_out([seen]):
-            continue
         count = len(left_out([seen]))
+        if not count:
+            continue
         where = f"{len(seen.samples)} by id, {len(seen.related)} by {seen.group or 'page or table'}"
         said = f"{count} tested samples are seen by skills made from {source} ({where}); {_OF_SEEN[new.seen]}"
         yield Check(what=f"split {new.test} of {name}", passed=new.seen != "refuse", said=said)

@@ -104,9 +104,12 @@ def test_a_task_that_lacks_a_case_is_missing_and_never_zero(tmp_path: Path) -> N
 
 def test_a_task_of_which_a_case_was_seen_is_left_out(tmp_path: Path) -> None:
     a, b = log(tmp_path / "a", CONTROL), log(tmp_path / "b", TREATMENT)
-    cases = compare(a, b).model_copy(update={"seen": (Seen(artefact="skill", samples=("t1_1",)),)})
+    seen = Seen(artefact="skill", samples=("t1_1",), related=("t1_2", "t1_3"))
+    cases = compare(a, b).model_copy(update={"seen": (seen,)})
 
-    assert [pair.id for pair in over_tasks(cases, "soft", [a], [b]).pairs] == ["t2", "t3", "t4"]
+    found = over_tasks(cases, "soft", [a], [b])
+    assert [pair.id for pair in found.pairs] == ["t2", "t3", "t4"]
+    assert [(row.samples, row.related) for row in found.seen] == [(("t1",), ())]
     stamped = cases.model_copy(update={"in_sample": True})
     assert over_tasks(stamped, "soft", [a], [b]).result.n == 4
 
