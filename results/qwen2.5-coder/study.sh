@@ -5,13 +5,15 @@
 #     AUTHOR_URL=http://127.0.0.1:8001/v1 OTHER_URL=http://127.0.0.1:8002/v1 DATASET=FOLDER bash results/qwen2.5-coder/study.sh
 #
 # Two vLLM servers (README.md beside this file says how they were started), the author's and the other scale's; DATASET is what slice.py wrote.
-# Each stage is resumed where it stopped; OUT is where all is kept. ROLLOUTS, TESTS and TOKENS make it smaller.
+# Each stage is resumed where it stopped; OUT is where all is kept. ROLLOUTS, TESTS and TOKENS make it smaller. With USERS="other" what is in OUT already
+# is evaluated with the other scale alone.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export VLLM_API_KEY=${VLLM_API_KEY:-none}
 AUTHOR=${AUTHOR:-vllm/qwen2.5-coder-1.5b}
 OTHER=${OTHER:-vllm/qwen2.5-coder-0.5b}
 OUT=${OUT:-runs/qwen2.5-coder}
+USERS=${USERS:-author other}
 TOKENS=${TOKENS:-512}
 SKILL=results/qwen2.5-coder/table-questions
 PROFILE=${PROFILE:-qwen2.5-coder-1.5b-cpu}
@@ -33,23 +35,26 @@ evolve() { # NAME, then arguments of evolve
 each() { wait; echo "$1: $(($(date +%s) - BEGIN)) s"; BEGIN=$(date +%s); }
 BEGIN=$(date +%s)
 
-# Does the author neither always fail nor always pass? Looked at on questions for evolving only.
-task "$AUTHOR_URL" "$AUTHOR" evolve-split -T split=evolve -T skill=$SKILL --limit "${ROLLOUTS:-400}" &
-task "$AUTHOR_URL" "$AUTHOR" evolve-split-without -T split=evolve --limit "${ROLLOUTS:-400}" &
-each "rollouts"
-trace2skill compare "$OUT/evolve-split-without" --vs "$OUT/evolve-split" | tee "$OUT/evolve-split.txt" || true
+author() {
+    # Does the author neither always fail nor always pass? Looked at on questions for evolving only.
+    task "$AUTHOR_URL" "$AUTHOR" evolve-split -T split=evolve -T skill=$SKILL --limit "${ROLLOUTS:-400}" &
+    task "$AUTHOR_URL" "$AUTHOR" evolve-split-without -T split=evolve --limit "${ROLLOUTS:-400}" &
+    each "rollouts"
+    trace2skill compare "$OUT/evolve-split-without" --vs "$OUT/evolve-split" | tee "$OUT/evolve-split.txt" || true
 
-PARALLEL=(--skill $SKILL --max-turns 8 --merge-batch 16)
-{
-    evolve error --analysts error "${PARALLEL[@]}"
-    evolve sequential --method sequential --batch 4 --reuse-analyses "$OUT/evolved-error" --skill $SKILL --max-turns 8
-} &
-for condition in success combined error-llm; do evolve $condition --analysts $condition "${PARALLEL[@]}" & done
-MEMORIES="reasoning-bank awm synapse"
-for memory in $MEMORIES; do evolve $memory --method $memory & done
-each "evolutions"
-
+    PARALLEL=(--skill $SKILL --max-turns 8 --merge-batch 16)
+    {
+        evolve error --analysts error "${PARALLEL[@]}"
+        evolve sequential --method sequential --batch 4 --reuse-analyses "$OUT/evolved-error" --skill $SKILL --max-turns 8
+    } &
+    for condition in success combined error-llm; do evolve $condition --analysts $condition "${PARALLEL[@]}" & done
+    for memory in $MEMORIES; do evolve $memory --method $memory & done
+    each "evolutions"
+}
 SKILLS="error success combined error-llm sequential"
+MEMORIES="reasoning-bank awm synapse"
+[[ " $USERS " != *" author "* ]] || author
+
 tests() { # WHO URL MODEL
     task "$2" "$3" "$1/no-skill" -T split=test --limit "${TESTS:-400}" &
     task "$2" "$3" "$1/initial" -T split=test --limit "${TESTS:-400}" -T skill=$SKILL &
@@ -60,11 +65,12 @@ tests() { # WHO URL MODEL
     # The same once more: what two runs of one condition differ by.
     task "$2" "$3" "$1/again" -T split=test --limit "${TESTS:-400}" --seed 2
 }
-tests author "$AUTHOR_URL" "$AUTHOR" &
-tests other "$OTHER_URL" "$OTHER" &
+for who in $USERS; do
+    if [ "$who" = author ]; then tests author "$AUTHOR_URL" "$AUTHOR" & else tests other "$OTHER_URL" "$OTHER" & fi
+done
 each "evaluations"
 
-for who in author other; do
+for who in $USERS; do
     arguments=()
     for arm in again initial $SKILLS $MEMORIES equal-tokens; do arguments+=(--vs "$OUT/$who/$arm"); done
     trace2skill compare "$OUT/$who/no-skill" "${arguments[@]}" --cluster table --methods | tee "$OUT/$who.txt" || true

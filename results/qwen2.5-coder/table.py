@@ -1,9 +1,10 @@
-"""Print the table of README.md from `outcomes.csv`: each arm against no skill, questions on one table kept together.
+"""Print a table of README.md from a file of outcomes: each arm against no skill, questions on one table kept together.
 
-python results/qwen2.5-coder/table.py
+python results/qwen2.5-coder/table.py [outcomes.csv | outcomes-0.5b.csv]
 """
 
 import csv
+import sys
 from pathlib import Path
 
 from trace2skill.comparison import holm, paired_test
@@ -38,4 +39,4 @@ def table(file: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(table(Path(__file__).parent / "outcomes.csv"))
+    print(table(Path(__file__).parent / (sys.argv[1] if len(sys.argv) > 1 else "outcomes.csv")))

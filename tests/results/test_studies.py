@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
         ("paper", None, r"Tables 1 to 6 of Trace2Skill: (\d+) cells"),
         ("paper", "smoke", r"with one seed: (\d+) cells"),
         ("cpu", None, r"CPU servers: (\d+) cells"),
+        ("baselines", None, r"on SpreadsheetBench-Verified: (\d+) cells"),
+        ("baselines", "stand-in", r"40 tasks and one seed: (\d+) cells"),
     ],
 )
 def test_a_study_has_as_many_cells_as_the_docs_say(study: str, scale: str | None, said: str, tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def render_page(report: Report) -> str:
         "tone": wording.tone_of,
         "verdict": lambda delta: verdict(delta.comparison),
         "needed": n_needed,
-        "of_seen": wording.of_seen,
+        "beside_n": wording.beside_n,
         "pairs": pair_rows,
         "lost": lost,
         "paper": paper_html,

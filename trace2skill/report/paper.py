@@ -123,10 +123,11 @@ _FORMS = {
 _PRINTED = {("4", "error"): "parallel"}
 """What the paper calls a condition in one of its tables."""
 
+_TOGETHER = "Their intervals and p-values are corrected for all differences that were not declared."
 _NOTES = {
-    "1": "Rows of evolved skills are differences: from human-written (deepening) or parametric (creation).",
-    "2": "Rows of evolved skills are differences from no-skill.",
-    "3": "Rows of evolved skills are differences from no-skill; ANLS times 100.",
+    "1": f"Rows of evolved skills are differences: from human-written (deepening) or parametric (creation). {_TOGETHER}",
+    "2": f"Rows of evolved skills are differences from no-skill. {_TOGETHER}",
+    "3": f"Rows of evolved skills are differences from no-skill; ANLS times 100. {_TOGETHER}",
     "4": "Scores; each author uses its own skill. What the paper calls parallel is its condition error.",
     "5": "Scores; each author uses its own skill.",
     "6": "Scores, of agentic analysis (error) and of the single call (error-llm).",

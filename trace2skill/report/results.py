@@ -49,6 +49,10 @@ class Delta:
     """What stands in the way, or what is incomplete."""
     comparison: Comparison | None = None
     """The test; none where it is not measured."""
+    made: int = 0
+    """Runs that made skills or banks of the treatment, one for each seed."""
+    unchanged: int = 0
+    """Those of them that left the skill as it was, or the bank empty."""
     adjusted: float = math.nan
     """P-value after Holm's correction within its family, with missing runs left out."""
     primary: Primary | None = None
@@ -63,7 +67,7 @@ class Delta:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95% interval: of a declared difference one that holds together with those of the others; else its own."""
+        """95% interval, which holds together with those of the others of its family."""
         return self.comparison.simultaneous if self.comparison else (math.nan, math.nan)
 
     @property
@@ -207,10 +211,13 @@ def _compare(
 ) -> tuple[list[Delta], dict[tuple[ArmKey, str], compared.Arm]]:
     """Every difference, and the scores of the arms in them."""
     found: dict[_Wanted, Comparison | str] = {}
+    measured = {key: arm for key, arm in arms.items() if arm.state == "measured"}
+    declared = sum(each.primary is not None for each in wanted)
+    others = sum(each.primary is None and {each.control, each.treatment} <= measured.keys() for each in wanted)
     for each in wanted:
-        control, treatment = arms.get(each.control), arms.get(each.treatment)
-        if control and treatment and control.state == treatment.state == "measured":
-            family = sum(bool(one.primary) for one in wanted) if each.primary else 1
+        control, treatment = measured.get(each.control), measured.get(each.treatment)
+        if control and treatment:
+            family = declared if each.primary else others
             found[each] = _tested(control, treatment, each.metric, each.margin, family)
     deltas = [_delta(f"d{number}", each, arms, found) for number, each in enumerate(wanted, 1)]
     scores: dict[tuple[ArmKey, str], compared.Arm] = {}
@@ -257,7 +264,10 @@ def _delta(
     both = [arms.get(wanted.treatment), arms.get(wanted.control)]
     if isinstance(outcome, Comparison):
         incomplete = [f"{arm.key.condition}: {arm.incomplete}" for arm in both if arm and arm.incomplete]
-        return replace(delta, state="measured", comparison=outcome, why="; ".join(incomplete))
+        of = arms[wanted.treatment]
+        made, unchanged = len(of.artefacts), len(of.unchanged)
+        why = "; ".join(incomplete)
+        return replace(delta, state="measured", comparison=outcome, why=why, made=made, unchanged=unchanged)
     if outcome is not None:
         return replace(delta, state="failed", why=outcome)
     lacking = [arm for arm in both if arm and arm.state != "measured"]
@@ -304,25 +314,20 @@ def _corrected(deltas: Sequence[Delta]) -> Iterator[Delta]:
             if delta.comparison is None:
                 yield delta
                 continue
-            yield replace(delta, adjusted=p_value, comparison=_together(delta, delta.comparison, p_value, p_failed))
+            yield replace(delta, adjusted=p_value, comparison=_together(delta.comparison, p_value, p_failed))
 
 
-def _together(delta: Delta, comparison: Comparison, p_value: float, p_failed: float) -> Comparison:
-    """A comparison with p-values corrected for others, and the intervals that go with them.
-
-    Those of declared comparisons hold together; all others are too many for that, and each has its own.
-    """
-    failed, low, high = comparison.as_failures, comparison.result.low, comparison.result.high
-    if delta.primary:
-        wide = replace(comparison.result, low=comparison.simultaneous[0], high=comparison.simultaneous[1])
-        low, high = cut(wide, p_value).low, cut(wide, p_value).high
-        failed = cut(failed, p_failed) if failed else None
+def _together(comparison: Comparison, p_value: float, p_failed: float) -> Comparison:
+    """A comparison with p-values corrected for the others of its family, and intervals that hold together."""
+    failed = comparison.as_failures
+    wide = replace(comparison.result, low=comparison.simultaneous[0], high=comparison.simultaneous[1])
+    together = cut(wide, p_value)
     return comparison.model_copy(
         update={
             "p_adjusted": p_value,
             "p_adjusted_as_failures": p_failed,
-            "as_failures": failed,
-            "simultaneous": (low, high),
+            "as_failures": cut(failed, p_failed) if failed else None,
+            "simultaneous": (together.low, together.high),
         }
     )
 

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from trace2skill.comparison.options import Asked
+from trace2skill.errors import Trace2SkillError
+from trace2skill.evolution.folder import MANIFEST, Manifest
+from trace2skill.files import read_model
 from trace2skill.study.evaluations import Evaluation, Metric
 
 State = Literal["measured", "failed", "blocked", "not evaluated"]
@@ -145,6 +148,11 @@ class Arm:
         return tuple(dict.fromkeys(each.artefact for each in self.evaluations if each.artefact))
 
     @property
+    def unchanged(self) -> tuple[Path, ...]:
+        """Those of its artefacts that are a skill as it was before, or a bank without items."""
+        return tuple(folder for folder in self.artefacts if (made := manifest_of(folder)) and made.unchanged)
+
+    @property
     def state(self) -> State:
         """Whether there is anything to show; what is not measured says why in `why`."""
         statuses = {evaluation.status for evaluation in self.evaluations}
@@ -171,3 +179,11 @@ def arms_of(evaluations: Iterable[Evaluation]) -> dict[ArmKey, Arm]:
         if each.split == "test":
             groups[ArmKey(each.benchmark, each.user, each.author or "", each.mode or "", each.condition)].append(each)
     return {key: Arm(key=key, evaluations=tuple(group)) for key, group in groups.items()}
+
+
+def manifest_of(folder: Path) -> Manifest | None:
+    """What a run wrote of itself; None where a folder is not a run's, or it cannot be read."""
+    try:
+        return read_model(folder / MANIFEST, Manifest)
+    except (Trace2SkillError, OSError, ValueError):
+        return None

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from trace2skill.report.paper import Cell, PaperTable, gap
 from trace2skill.report.results import Delta, Results
 from trace2skill.report.source import State
-from trace2skill.report.wording import STATES, interval, of_seen, p_value, percent, points, tone_of
+from trace2skill.report.wording import STATES, beside_n, interval, p_value, percent, points, tone_of
 from trace2skill.text import printable
 
 NOT_IN_STUDY = "· not in this study"
@@ -39,6 +39,8 @@ COLUMNS = (
     "p_corrected",
     "seen",
     "in_sample",
+    "made",
+    "unchanged",
     "wins",
     "losses",
     "mde",
@@ -124,6 +126,8 @@ def _record(delta: Delta, simulated: bool) -> dict[str, object]:
             "n": result.n,
             "seen": delta.seen,
             "in_sample": delta.comparison.in_sample,
+            "made": delta.made,
+            "unchanged": delta.unchanged,
             "wins": result.wins,
             "losses": result.losses,
             "n_needed": n_needed(delta) or "",
@@ -171,7 +175,7 @@ def _cell_html(cell: Cell) -> Markup:
                 tone_of(delta), delta.id, points(result.difference), interval(*delta.interval)
             )
         )
-        sample = f"n {result.n}{of_seen(delta)}" + (f", needs {needed:,}" if needed else "")
+        sample = f"n {result.n}{beside_n(delta)}" + (f", needs {needed:,}" if needed else "")
         parts.append(Markup('<span class="sub">p {}, {}</span>').format(p_value(delta.adjusted), sample))
     elif cell.score and cell.state == "measured":
         score = cell.score
@@ -208,7 +212,7 @@ def _cell_text(cell: Cell) -> str:
         result = cell.delta.comparison.result
         needed = n_needed(cell.delta)
         text = f"{points(result.difference)} {interval(*cell.delta.interval)}; p {p_value(cell.delta.adjusted)}"
-        text += f"; n {result.n}" + (f"/{needed}" if needed else "") + of_seen(cell.delta)
+        text += f"; n {result.n}" + (f"/{needed}" if needed else "") + beside_n(cell.delta)
     elif cell.score and cell.state == "measured":
         text = f"{percent(cell.score.mean)} {interval(cell.score.low, cell.score.high, signed=False)}"
         text += f"; n {cell.score.scored}"

@@ -91,11 +91,23 @@ def said(delta: Delta) -> str:
         return f"{STATES[delta.state]}{f': {delta.why}' if delta.why else ''}"
     result = delta.comparison.result
     numbers = f"{points(result.difference)} {interval(*delta.interval)} points, p {p_value(delta.adjusted)}"
-    return f"{numbers}, n {result.n}{of_seen(delta)}"
+    return f"{numbers}, n {result.n}{beside_n(delta)}"
+
+
+def beside_n(delta: Delta) -> str:
+    """What stands after the number of samples: what of them was seen, and whether there was anything new to test."""
+    return of_seen(delta) + of_unchanged(delta)
+
+
+def of_unchanged(delta: Delta) -> str:
+    """What to say where evolving left the skill as it was, or the bank empty."""
+    if not delta.unchanged:
+        return ""
+    return f", nothing was learned{'' if delta.made == 1 else f' in {delta.unchanged} of {delta.made}'}"
 
 
 def of_seen(delta: Delta) -> str:
-    """What stands after the number of samples where a skill has seen some."""
+    """What to say where a skill has seen some of the samples."""
     if delta.comparison is None or not delta.seen:
         return ""
     return f", IN-SAMPLE: {delta.seen} seen" if delta.comparison.in_sample else f" without {delta.seen} seen"

@@ -190,8 +190,8 @@ def _error():
     return EvalError(message="the server went away", traceback="", traceback_ansi="")
 
 
-def evolution_run(folder: Path) -> Path:
-    """A run folder whose evolved skill holds what must not run in a page."""
+def evolution_run(folder: Path, names: Sequence[str] = ("a.1", "b.1")) -> Path:
+    """A run folder whose evolved skill holds what must not run in a page, with an edit of each name."""
     initial = write_skill(folder.parent / "initial")
     text = initial / "SKILL.md"
     text.write_text(f"{text.read_text()}\n{HOSTILE} <img src=x onerror=alert(1)>\n")
@@ -205,7 +205,7 @@ def evolution_run(folder: Path) -> Path:
             content=f"- Of {name}: a < b && c > d, {{{{ 7 * 7 }}}}",
             support=(f"{HOSTILE}-evolve", name),
         )
-        for name in ("a.1", "b.1")
+        for name in names
     ]
     record = Record(
         config=EvolveConfig(),
