@@ -115,7 +115,7 @@ compared() { # LABEL TOKENIZER TASK...: the harness, then vLLM's benchmark on ca
     [[ "${seeded:-0.00}" != 0.00 && "${free:-0.00}" != 0.00 ]] || { echo "vllm bench serve gave no rate: $OUT/$label*-bench.txt say why" >&2 && return 1; }
 }
 
-nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv
+nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv 2>/dev/null || echo "no GPU is seen here"
 
 real() {
     NAME=${SERVED:-check/tiny}
