@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A few minutes on a machine with a GPU: what no CPU can show. Writes its records to OUT (runs/check-gpu) and prints what it found.
+# A quarter of an hour on a machine with a GPU: what no CPU can show. Writes its records to OUT (runs/check-gpu) and prints what it found.
 #
 #     MODEL=FOLDER bash scripts/check_gpu.sh [PROFILE]
 #
