@@ -125,7 +125,7 @@ _PRINTED = {("4", "error"): "parallel"}
 
 _TOGETHER = "Their intervals and p-values are corrected for all differences that were not declared."
 _NOTES = {
-    "1": f"Rows of evolved skills are differences: from human-written (deepening) or parametric (creation). {_TOGETHER}",
+    "1": f"Rows of evolved skills are differences from human-written (deepening) or parametric (creation). {_TOGETHER}",
     "2": f"Rows of evolved skills are differences from no-skill. {_TOGETHER}",
     "3": f"Rows of evolved skills are differences from no-skill; ANLS times 100. {_TOGETHER}",
     "4": "Scores; each author uses its own skill. What the paper calls parallel is its condition error.",

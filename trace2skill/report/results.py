@@ -265,9 +265,14 @@ def _delta(
     if isinstance(outcome, Comparison):
         incomplete = [f"{arm.key.condition}: {arm.incomplete}" for arm in both if arm and arm.incomplete]
         of = arms[wanted.treatment]
-        made, unchanged = len(of.artefacts), len(of.unchanged)
-        why = "; ".join(incomplete)
-        return replace(delta, state="measured", comparison=outcome, why=why, made=made, unchanged=unchanged)
+        return replace(
+            delta,
+            state="measured",
+            why="; ".join(incomplete),
+            comparison=outcome,
+            made=len(of.artefacts),
+            unchanged=len(of.unchanged),
+        )
     if outcome is not None:
         return replace(delta, state="failed", why=outcome)
     lacking = [arm for arm in both if arm and arm.state != "measured"]
