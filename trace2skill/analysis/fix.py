@@ -17,7 +17,7 @@ from trace2skill.analysis.judging import Judging, Verdict
 from trace2skill.analysis.leaks import hard_coded, readable
 from trace2skill.analysis.reports import MAX_LESSONS, Lesson
 from trace2skill.analysis.submission import SHOWN_CHARACTERS, Submission
-from trace2skill.models.escapes import restore
+from trace2skill.models.backslashes import restore
 
 FIX_TIMEOUT = 180
 """Seconds that a fix may run."""

@@ -11,7 +11,7 @@ from trace2skill.analysis.judging import Verdict
 from trace2skill.analysis.leaks import leaked, reference_values
 from trace2skill.analysis.redaction import redact, without_kinds
 from trace2skill.analysis.reports import Lesson
-from trace2skill.models.escapes import restore
+from trace2skill.models.backslashes import restore
 
 SHOWN_CHARACTERS = 1_500
 """Cap of a verdict, or of a script's output, as shown to an analyst."""
