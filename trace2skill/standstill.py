@@ -26,10 +26,14 @@ SAME_CALLS = 5
 SILENT_RUNS = 3
 """After so many runs, none of which ever called a tool, the user is told."""
 
-_BLOCK = re.compile(
-    r"```\w*\s*(\{.*?\})\s*```|<tool_call>\s*(\{.*?\})\s*(?:</tool_call>|$)|\A\s*(\{.*\})\s*\Z", re.DOTALL
+_NAMED = re.compile(r'"name"\s*:\s*"([^"]+)"')
+_ARGUMENTS = re.compile(r'"(?:arguments|parameters|args|input)"\s*:')
+# The forms of calls that vLLM has parsers for: what stands before a tool's name, or before and after it.
+_MARKED = re.compile(
+    r"(?:<function=\"?|<invoke name=\"|<tool_call>\s*|<\|tool_call>\s*(?:call:)?|\[TOOL_CALLS\]\s*|<\|python_tag\|>\s*|\bcall:|"
+    r"\bto=functions\.|>functions\.|sep\uff5c>)([\w.-]+?)(?:\.call)?(?![\w-])"
 )
-_NAME = re.compile(r'"name"\s*:\s*"([^"]+)"')
+_PYTHONIC = re.compile(r"(?:^|[\[>`])[ \t]*(\w+)\((?:\w+ *=|[\"'])", re.MULTILINE)
 
 
 def persevere(tools: Collection[str], max_turns: int | None = None) -> AgentContinue:
@@ -64,7 +68,7 @@ def standstill(turns: Sequence[ChatMessageAssistant]) -> str:
         silent += 1
     if silent >= SILENT_TURNS:
         return f"{silent} turns in a row without a tool call"
-    if silent >= 2 and turns[-1].text.strip() == turns[-2].text.strip():
+    if silent >= 2 and turns[-1].text.strip() == turns[-2].text.strip() != "":
         return "the same message twice"
     if len(turns) >= SAME_CALLS and len({_calls(turn) for turn in turns[-SAME_CALLS:]}) == 1 and not silent:
         return f"the same tool calls {SAME_CALLS} times in a row"
@@ -100,17 +104,13 @@ ADVICE = (
 
 
 def call_as_text(text: str, tools: Collection[str]) -> str | None:
-    """The tool that a message calls in its text, as JSON with a name and arguments; None if it calls none."""
-    for match in _BLOCK.finditer(text):
-        block = next(group for group in match.groups() if group)
-        try:
-            call = json.loads(block, strict=False)
-        except ValueError:
-            name = _NAME.search(block)
-            call = {"name": name.group(1), "arguments": {}} if name and '"arguments"' in block else {}
-        if isinstance(call, dict) and call.get("name") in tools and ("arguments" in call or "parameters" in call):
-            return str(call["name"])
-    return None
+    """The tool that a message calls in its text, in a form that models have been taught; None if it calls none.
+
+    These forms are JSON with a name and arguments, tags and tokens before a name, and calls as in Python.
+    """
+    named = _NAMED.findall(text) if _ARGUMENTS.search(text) else []
+    found = [*named, *_MARKED.findall(text), *_PYTHONIC.findall(text)]
+    return next((name for name in found if name in tools), None)
 
 
 def _calls(turn: ChatMessageAssistant) -> str:

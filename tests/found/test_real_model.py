@@ -257,6 +257,8 @@ def turn(text: str = "", *calls: str) -> ChatMessageAssistant:
         ([turn("a"), turn("b")], False),
         ([turn("a"), turn("b"), turn("c")], True),
         ([turn("a"), turn("a")], True),
+        ([turn(""), turn("")], False),
+        ([turn(""), turn(""), turn("")], True),
         ([turn("", "ls"), turn("a"), turn("b")], False),
         ([turn("", "ls")] * 4, False),
         ([turn("", "ls")] * 5, True),
@@ -272,6 +274,31 @@ def test_an_analyst_that_calls_no_tool_is_ended_soon(run: Callable[..., Manifest
 
     assert manifest.stages[0].calls == 2 * 2
     assert list(manifest.analyses) == ["no fix: the same message twice"]
+
+
+def test_a_model_whose_thoughts_use_up_the_limit_is_told_from_one_that_repeats_itself(
+    run: Callable[..., Manifest],
+) -> None:
+    manifest = run(scripted(error=lambda _: ModelOutput.from_content("mockllm", "", "max_tokens")), analysts="error")
+
+    assert list(manifest.analyses) == [
+        "no fix: its answers were cut off at the limit of tokens: raise --analyst-max-tokens"
+    ]
+
+
+def test_calls_that_come_as_text_are_the_reason_that_is_given(run: Callable[..., Manifest]) -> None:
+    texts = iter(range(100))
+
+    def calling(_: list[ChatMessage]) -> ModelOutput:
+        text = (
+            f"<tool_call>\n<function=bash>\n<parameter=cmd>\nls {next(texts)}\n</parameter>\n</function>\n</tool_call>"
+        )
+        return ModelOutput.from_content("mockllm", text)
+
+    manifest = run(scripted(error=calling), analysts="error")
+
+    [reason] = manifest.analyses
+    assert reason.startswith("no fix: a call of 'bash' came as text: the server's tool parser does not fit the model.")
 
 
 @pytest.mark.parametrize("limit", [1, 3])
@@ -295,13 +322,37 @@ def test_a_limit_of_turns_is_a_limit_of_generations(run: Callable[..., Manifest]
         '{"name": "bash", "arguments": {"cmd": "ls"}}',
         '```\n{"name": "bash", "arguments": {"cmd": "cat > a.py <<EOF\nprint(1)\nEOF"}}\n```',
         '```json\n{"name": "bash", "arguments": {"cmd": "grep \\d"}}\n```',
+        "<tool_call>\n<function=bash>\n<parameter=cmd>\nls\n</parameter>\n</function>\n</tool_call>",
+        '<function=bash>{"cmd": "ls"}</function>',
+        '<|python_tag|>bash.call(cmd="ls")',
+        '[bash(cmd="ls"), submit(answer="x")]',
+        'I will look.\n\n[{"name": "bash", "parameters": {"cmd": "ls"}}]\n\nThen I will see.',
+        '{"type": "function", "function": {"name": "bash", "arguments": "{}"}}',
+        '[TOOL_CALLS]bash[ARGS]{"cmd": "ls"}',
+        '<|tool_call>call:bash{cmd:<|"|>ls<|"|>}<tool_call|>',
+        '<invoke name="bash"><parameter name="cmd">ls</parameter></invoke>',
+        "<tool_call>bash\n<arg_key>cmd</arg_key>\n<arg_value>ls</arg_value>\n</tool_call>",
+        "<|tool_call_begin|>functions.bash:0<|tool_call_argument_begin|>{}",
+        "<|start|>assistant to=functions.bash<|channel|>commentary<|message|>{}",
+        "```tool_code\nbash(cmd='ls')\n```",
     ],
 )
 def test_a_tool_call_in_a_text_is_recognised(text: str) -> None:
     assert call_as_text(text, {"bash", "submit"}) == "bash"
 
 
-@pytest.mark.parametrize("text", ["", "bash", '```json\n{"name": "Ann", "arguments": {}}\n```', '{"name": "bash"}'])
+PROSE = [
+    "I would run bash (the shell) and then submit.",
+    "```bash\nls -l\n```",
+    "call: bash is needed",
+    "def run(cmd):\n    return os.system(cmd)",
+    'The tool\'s name is "bash"; its arguments are a command.',
+]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "bash", '```json\n{"name": "Ann", "arguments": {}}\n```', '{"name": "bash"}', *PROSE]
+)
 def test_other_text_is_no_tool_call(text: str) -> None:
     assert call_as_text(text, {"bash", "submit"}) is None
 

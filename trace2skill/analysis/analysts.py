@@ -1,7 +1,7 @@
 """The analysts as solvers: what they see, the tools they have, and the analysis they leave in their sample's store."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -39,10 +39,10 @@ from trace2skill.logs.outcome import SuccessRule
 from trace2skill.logs.trajectory import Trajectory, read_sample
 from trace2skill.logs.transcript import how_it_ended, render_transcript
 from trace2skill.models.asking import Asking
-from trace2skill.models.calling import turns_of, was_refused
+from trace2skill.models.calling import turns_of, was_cut_off, was_refused
 from trace2skill.models.cast import ANALYST
 from trace2skill.models.structured import generate_structured
-from trace2skill.standstill import generated, persevere, standstill
+from trace2skill.standstill import ADVICE, SILENT_TURNS, call_as_text, generated, persevere, standstill
 
 ANALYSIS = "analysis"
 """Store key of a finished analysis."""
@@ -97,12 +97,13 @@ def error_analyst(
             first = judging.of(attempt.scores or {})
             verdict = submission.show(first, bare=not sandboxed)
             tools, end = _tools(state, judging, submission, sandboxed)
+            names = [ToolDef(each).name for each in (*tools, end)]
             agent = react(
                 prompt=None,
                 model=turns_of(get_model(role=ANALYST), asking.settings.analyst),
                 tools=tools,
                 submit=AgentSubmit(tool=end, keep_in_messages=True),
-                on_continue=persevere([ToolDef(each).name for each in (*tools, end)], limits.turns),
+                on_continue=persevere(names, limits.turns),
             )
             for budget in asking.budgets():
                 prompt = asking.prompts.render(
@@ -119,7 +120,7 @@ def error_analyst(
                 if not was_refused(ended.output) or len(ended.messages) > 2:
                     break  # it was not the prompt that was too long
             state.messages, state.output = list(ended.messages), ended.output
-            await _conclude(state, trajectory.id, submission, asking, _no_fix(ended, submission, over, limits))
+            await _conclude(state, trajectory.id, submission, asking, _no_fix(ended, submission, over, limits, names))
             return state
 
         return solve
@@ -127,7 +128,13 @@ def error_analyst(
     return build(asking.digest, limits.turns)
 
 
-def _no_fix(ended: AgentState, submission: Submission, over: LimitExceededError | None, limits: Limits) -> str:
+def _no_fix(
+    ended: AgentState,
+    submission: Submission,
+    over: LimitExceededError | None,
+    limits: Limits,
+    tools: Collection[str],
+) -> str:
     """Why an analysis ended without a submission; empty if there was one."""
     if submission.submitted:
         return ""
@@ -136,6 +143,11 @@ def _no_fix(ended: AgentState, submission: Submission, over: LimitExceededError 
     if ended.output.stop_reason == "model_length":
         return "no fix before the conversation filled the model's context"
     turns = generated(ended.messages)
+    if was_cut_off(ended.output):
+        return "no fix: its answers were cut off at the limit of tokens: raise --analyst-max-tokens"
+    called = next((name for turn in turns[-SILENT_TURNS:] if (name := call_as_text(turn.text, tools))), None)
+    if called and not turns[-1].tool_calls:
+        return f"no fix: a call of '{called}' came as text: {ADVICE}"
     return "no fix within the turn limit" if len(turns) >= limits.turns else f"no fix: {standstill(turns)}"
 
 

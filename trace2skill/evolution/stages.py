@@ -29,6 +29,9 @@ from trace2skill.errors import DiskFullError, InterruptedRunError, LogError, Ser
 from trace2skill.files import is_full
 from trace2skill.models.servers import blames_server
 
+ERROR_SHOWN = 600
+"""Characters of a sample's error that a message quotes."""
+
 _ROOM = 1 << 20
 """Bytes that the next sample of a log may need."""
 
@@ -274,19 +277,31 @@ def _lost_to_server(logs: Sequence[EvalLog], folder: Path) -> str:
     that goes on has to try them again.
     """
     lost: list[str] = []
+    others: list[str] = []
     for log in (log for log in logs if log.status in ("success", "error")):
-        errors = [row.error or "" for row in read_eval_log_sample_summaries(log.location)]
+        errors = [row.error for row in read_eval_log_sample_summaries(log.location) if row.error]
         blamed = list(filter(blames_server, errors))
         if blamed and log.status == "success":
             whole = read_eval_log(log.location)
             write_eval_log(whole.model_copy(update={"invalidated": True}), whole.location)
         lost += blamed
+        others += [error for error in errors if not blames_server(error)]
     if not lost:
         return ""
+    besides = (
+        f" Besides, {len(others)} failed for another reason, the first with: {_brief(others[0])}." if others else ""
+    )
     return (
         f"{lost[0]} So {len(lost)} samples are not finished; the others are kept in {folder}: run the same command "
-        "again when the server is back."
+        f"again when that is mended.{besides}"
     )
+
+
+def _brief(error: str) -> str:
+    """A sample's error without the request that Inspect quotes before it, and not longer than a message can be."""
+    text = error.strip().rpartition("\n\n")[2] if "\nRequest:\n" in error.replace("\\n", "\n") else error.strip()
+    text = " ".join(text.split())
+    return (text if len(text) <= ERROR_SHOWN else f"{text[:ERROR_SHOWN]} ...").rstrip(".")
 
 
 def _failure(logs: Sequence[EvalLog], folder: Path) -> str:
@@ -297,7 +312,8 @@ def _failure(logs: Sequence[EvalLog], folder: Path) -> str:
         header = read_eval_log(log.location, header_only=True)
         errors = [row for row in read_eval_log_sample_summaries(log.location) if row.error]
         if errors:
-            problems.append(f"{header.eval.task}: {len(errors)} samples failed, {errors[0].id} with: {errors[0].error}")
+            first = f"{errors[0].id} with: {_brief(errors[0].error or '')}"
+            problems.append(f"{header.eval.task}: {len(errors)} samples failed, {first}")
         else:
             problems.append(f"{header.eval.task}: {header.error.message if header.error else header.status}")
     return (

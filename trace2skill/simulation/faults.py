@@ -26,6 +26,10 @@ FAULTS = {
     "empty-choices": "an answer without choices",
     "unknown-model": "404: the model is not served",
     "overflow": "400: the prompt exceeds the context",
+    "overflow-engine": "400 likewise, in the words of vLLM's engine",
+    "refused": "400: the server has no tool parser",
+    "error-body": "200, with an error in place of the answer",
+    "no-message": "200, with a choice that holds no message",
     "length": "the reply is cut off at half, with finish_reason length",
     "gone": "the server is no longer there",
 }

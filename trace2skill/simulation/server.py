@@ -116,7 +116,15 @@ class StandIn:
                 return _json(wire.unknown_model((await request.json()).get("model", "")))
             case "overflow":
                 return _json(wire.overflow(self.max_model_len + 1, self.max_model_len))
-        return _json({**wire.completion("", ChatMessageAssistant(content=""), usage((), (), NOTHING)), "choices": []})
+            case "overflow-engine":
+                return _json(wire.engine_overflow(self.max_model_len + 1, self.max_model_len))
+            case "refused":
+                return _json(wire.error(400, "BadRequestError", wire.NO_TOOL_PARSER))
+            case "error-body":
+                return web.json_response({"error": {"message": "CUDA out of memory", "code": 500}})
+        empty = wire.completion("", NOTHING, usage((), (), NOTHING))
+        choices = [{**empty["choices"][0], "message": None}] if fault == "no-message" else []
+        return _json({**empty, "choices": choices})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         fault = request["fault"]
@@ -129,6 +137,8 @@ class StandIn:
         prompt = prompt_text(asked.messages, asked.tools)
         if (tokens := len(prompt) // CHARACTERS_PER_TOKEN) > self.max_model_len:
             return _json(wire.overflow(tokens, self.max_model_len))
+        if (asked.config.max_tokens or 0) > self.max_model_len:
+            return _json(wire.limit_too_large(asked.config.max_tokens or 0, self.max_model_len))
         cached = self._cache.read(prompt) // CHARACTERS_PER_TOKEN
         self.counts.update(queries=tokens, hits=cached, answered=1)
         answer = await self._answer(asked, cached)

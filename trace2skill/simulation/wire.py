@@ -164,6 +164,24 @@ def overflow(tokens: int, limit: int) -> Body:
     return error(400, "BadRequestError", message, "input_tokens")
 
 
+NO_TOOL_PARSER = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+
+
+def engine_overflow(tokens: int, limit: int) -> Body:
+    """400: the prompt is longer than the context, as the engine finds after images have become tokens."""
+    message = (
+        f"The decoder prompt (length {tokens}) is longer than the maximum model length of {limit}. Make sure that "
+        "`max_model_len` is no smaller than the number of text tokens."
+    )
+    return error(400, "BadRequestError", message)
+
+
+def limit_too_large(tokens: int, limit: int) -> Body:
+    """400: the limit of an answer alone is longer than the context; a smaller one is shortened to what is left."""
+    message = f"max_tokens={tokens} cannot be greater than max_model_len={limit}. Please request fewer output tokens."
+    return error(400, "BadRequestError", message, "max_tokens")
+
+
 def smallest(schema: Mapping[str, Any]) -> Any:
     """The smallest value under a schema: what a model must write that has nothing to say."""
     if "enum" in schema:

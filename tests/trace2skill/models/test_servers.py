@@ -1,5 +1,6 @@
 """Each fault at the wire, through Inspect's own `vllm/` provider."""
 
+import asyncio
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from inspect_ai.tool import Tool, tool
 from tests.wire import asked, counts, served
 from trace2skill.errors import ServerError
 from trace2skill.models import servers
-from trace2skill.models.servers import blames_server, generate
+from trace2skill.models.servers import RefusedError, blames_server, generate
 
 BOUNDS = GenerateConfig(attempt_timeout=2, timeout=4)
 SAID = "[SIMULATED] This is no task that the stand-in model knows how to work on."
@@ -33,7 +34,9 @@ async def ask(address: str, text: str = "Hello.", bounds: GenerateConfig = BOUND
         return await generate(model, [ChatMessageUser(content=text)], bounds, [note()])
 
 
-@pytest.mark.parametrize("kind", ["429", "429-retry-after", "500", "reset", "hang", "truncated", "empty-choices"])
+@pytest.mark.parametrize(
+    "kind", ["429", "429-retry-after", "500", "reset", "hang", "truncated", "empty-choices", "error-body", "no-message"]
+)
 async def test_what_passes_is_tried_again(kind: str) -> None:
     # The first request, and with it perhaps those that the provider's client sends again by itself.
     with served(f"{kind}@1", "none@2") as address:
@@ -59,6 +62,8 @@ async def test_a_slow_answer_is_an_answer() -> None:
         ("hang", "no answer in time (attempt_timeout '2' exceeded.)"),
         ("truncated", "5 times in a row: it sent JSON that breaks off"),
         ("empty-choices", "5 times in a row: it sent an answer without choices"),
+        ("error-body", "5 times in a row: it sent an answer that cannot be read: TypeError"),
+        ("no-message", "5 times in a row: it sent an answer that cannot be read"),
         ("unknown-model", "The model `sim-small` does not exist."),
         ("gone", "All connection attempts failed"),
     ],
@@ -75,8 +80,7 @@ async def test_what_lasts_ends_with_the_servers_address(kind: str, said: str) ->
     assert blames_server(str(raised.value))
 
 
-async def test_after_a_call_that_was_given_up_others_do_not_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "LIFE_SECONDS", 0.2)
+async def test_after_a_call_that_was_given_up_others_do_not_wait_for_it() -> None:
     message = [ChatMessageUser(content="Hello.")]
     with served("none@1", "hang@2") as address:
         async with asked(address) as model:
@@ -84,10 +88,45 @@ async def test_after_a_call_that_was_given_up_others_do_not_wait_for_it(monkeypa
             with pytest.raises(ServerError, match="attempt_timeout"):
                 await generate(model, message, BOUNDS)
             start = time.monotonic()
-            for _ in range(3):
-                with pytest.raises(ServerError, match=f"{address} accepts connections and does not answer"):
+            for _ in range(5):
+                with pytest.raises(ServerError, match=f"{address} failed again, at a call for one token: no answer"):
                     await generate(model, message, BOUNDS)
-            assert time.monotonic() - start < 2
+            assert time.monotonic() - start < 2 * BOUNDS.attempt_timeout
+
+
+async def test_a_server_that_lists_its_models_and_answers_no_call_is_asked_once() -> None:
+    # Each request meets the fault: the list of models does not.
+    message = [ChatMessageUser(content="Hello.")]
+    with served("500=1") as address:
+        async with asked(address) as model:
+            for _ in range(4):
+                with pytest.raises(ServerError, match="Internal server error"):
+                    await generate(model, message, BOUNDS)
+            before = counts(address)["sim:requests_total"]
+            with pytest.raises(ServerError, match="Internal server error"):
+                await generate(model, message, BOUNDS)
+            assert counts(address)["sim:requests_total"] == before
+
+
+async def test_a_server_that_comes_back_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "LIFE_SECONDS", 0.5)
+    message = [ChatMessageUser(content="Hello.")]
+    with served("unknown-model@1", "none@3") as address:
+        async with asked(address) as model:
+            for _ in range(2):
+                with pytest.raises(ServerError, match="does not exist"):
+                    await generate(model, message, BOUNDS)
+            await asyncio.sleep(0.6)
+            assert (await generate(model, message, BOUNDS)).completion == SAID
+
+
+async def test_what_is_refused_is_said_with_the_servers_words_and_no_request() -> None:
+    with served("refused@1") as address, pytest.raises(RefusedError) as raised:
+        await ask(address, "A long question.")
+    assert str(raised.value).startswith(f'The server {address} refused a call: Error code: 400 - "auto" tool choice')
+    assert "trace2skill serve PROFILE --print" in str(raised.value)
+    assert "A long question" not in str(raised.value)
+    assert blames_server(str(raised.value))
 
 
 async def test_a_server_that_is_not_there_is_known_before_the_first_call() -> None:
