@@ -30,8 +30,8 @@ _NAMED = re.compile(r'"name"\s*:\s*"([^"]+)"')
 _ARGUMENTS = re.compile(r'"(?:arguments|parameters|args|input)"\s*:')
 # The forms of calls that vLLM has parsers for: what stands before a tool's name, or before and after it.
 _MARKED = re.compile(
-    r"(?:<function=\"?|<invoke name=\"|<tool_call>\s*|<\|tool_call>\s*(?:call:)?|\[TOOL_CALLS\]\s*|<\|python_tag\|>\s*|\bcall:|"
-    r"\bto=functions\.|>functions\.|sep\uff5c>)([\w.-]+?)(?:\.call)?(?![\w-])"
+    r"(?:<function=\"?|<invoke name=\"|<tool_call>\s*|<\|tool_call>\s*(?:call:)?|\[TOOL_CALLS\]\s*|"
+    r"<\|python_tag\|>\s*|\bcall:|\bto=functions\.|>functions\.|sep\uff5c>)([\w.-]+?)(?:\.call)?(?![\w-])"
 )
 _PYTHONIC = re.compile(r"(?:^|[\[>`])[ \t]*(\w+)\((?:\w+ *=|[\"'])", re.MULTILINE)
 
