@@ -28,6 +28,7 @@ from trace2skill.edits.placement import nested
 from trace2skill.errors import PatchError
 from trace2skill.files import write_atomic
 from trace2skill.foreign import Cap, ForeignError, json_value, read, unpacked
+from trace2skill.models.escapes import restored
 from trace2skill.skill.folder import Skill
 from trace2skill.skill.sections import heading_key
 
@@ -113,7 +114,8 @@ def _read_record(record: object, where: str, name: str, counts: Counter[str], sk
         except ValidationError as error:
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
             raise PatchError(f"{where}: not a patch of this project: {problems}.") from error
-    edits = record.get("edits")
+    # What others have written is what a model wrote: `\\times` that was decoded to a tab is mended as in its answers.
+    edits = restored(record.get("edits"))
     if not isinstance(edits, list):
         raise PatchError(f'{where}: a patch must have a list "edits", got {type(edits).__name__}.')
     if "trajectory_id" in record or "task_id" in record:

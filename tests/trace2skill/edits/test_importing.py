@@ -135,6 +135,14 @@ def test_other_operations_do_not_make_sections(tmp_path: Path) -> None:
     assert all(check_edit(edit, SKILL) for edit in patch.edits)
 
 
+@pytest.mark.parametrize("wrap", [record, reference])
+def test_commands_of_latex_that_json_took_for_escapes_are_mended(tmp_path: Path, wrap: Any) -> None:
+    raw = {"file": "SKILL.md", "op": "append_to_section", "content": "- Write $a \times b$, \frac{a}{b}.\n- ok"}
+    names = {"target": "Load", "target_section": "Load"}
+    (patch,) = read_patches(written(tmp_path, wrap({**raw, **names})), SKILL)
+    assert patch.edits[0].content == "- Write $a \\times b$, \\frac{a}{b}.\n- ok"
+
+
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
