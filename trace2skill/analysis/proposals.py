@@ -1,6 +1,6 @@
 """From analyses to the edits that may be merged: gate, leak guard, guardrails. Every edit is accounted for."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from trace2skill.analysis.gate import Verdicts, gate
@@ -8,7 +8,7 @@ from trace2skill.analysis.reports import Analysis
 from trace2skill.consolidation.ledger import Ledger
 from trace2skill.consolidation.lexical import split_items
 from trace2skill.edits.guardrails import hazard_reason
-from trace2skill.edits.patch import Edit, Patch, check_edit
+from trace2skill.edits.patch import Edit, Patch, Rejection, check_edit, resolve
 from trace2skill.skill.folder import Skill
 from trace2skill.skill.hazards import HazardKind
 
@@ -48,9 +48,9 @@ def collect(
     def take(patch: Patch, reason: str = "", reasons: Mapping[str, str] | None = None) -> None:
         usable: list[Edit] = []
         for whole in patch.edits:
-            for edit in split_items(whole) if split else (whole,):
+            for edit, misfit in _fitted(whole, skill, split=split):
                 proposed.append(edit)
-                unfit = reason or (reasons or {}).get(whole.id) or check_edit(edit, skill)
+                unfit = reason or (reasons or {}).get(whole.id) or misfit
                 if why := unfit or hazard_reason(edit.content, skill, allow):
                     ledger.edit(edit, "rejected" if unfit else "withheld", proposed=True, reason=why)
                 else:
@@ -69,3 +69,13 @@ def collect(
     for patch in imported:
         take(patch)
     return Proposals(edits=tuple(proposed), patches=tuple(patches))
+
+
+def _fitted(whole: Edit, skill: Skill, *, split: bool) -> Iterator[tuple[Edit, str | None]]:
+    """What a merger may see of an edit, or the edit and why it does not fit the skill.
+
+    What the skill says already is left out: edits that only repeat it must lend no support to what is new.
+    """
+    found = resolve(whole, skill)
+    for edit in split_items(found.edit) if split else (found.edit,):
+        yield edit, found.reason if isinstance(found, Rejection) else check_edit(edit, skill)

@@ -2,9 +2,9 @@
 
 In: edits of a frozen skill. Out: the skill that they make, with the edit behind every line. Open `patch.py` first (what
 an edit is, and what it comes to on a skill), then `apply.py` (which edits stay: conflicts). `locate.py`, `placement.py`
-and `splice.py` find the place and write the lines; `guardrails.py` says what is off limits; `overflow.py` keeps to
-the size limits of `trace2skill.skill` by moving text; `provenance.py` is blame; `importing.py` reads patches from
-elsewhere.
+and `splice.py` find the place and write the lines; `said.py` knows what a text says already; `guardrails.py` says what
+is off limits; `overflow.py` keeps to the size limits of `trace2skill.skill` by moving text; `provenance.py` is blame;
+`importing.py` reads patches from elsewhere.
 """
 
 from trace2skill.edits.apply import apply_edits

@@ -125,7 +125,7 @@ def conflicts(one: Resolved, other: Resolved) -> bool:
         return kinds != {"delete_file"}
     if kinds == {"create"}:
         return one.place.text != other.place.text
-    if kinds == {"insert"} or "create" in kinds:
+    if kinds == {"insert"}:
         return False
     if "insert" not in kinds:
         return one.place.start < other.place.end and other.place.start < one.place.end
@@ -193,7 +193,7 @@ def _broken_links(before: Skill, after: Skill, kept: Sequence[Resolved]) -> list
     broken = []
     for one in kept:
         links = mentioned("\n".join(one.place.text)) - after.files.keys() - known
-        if one.kind == "create" and one.file not in main and one.file not in before.files:
+        if one.kind == "create" and one.file not in main:
             broken.append(Rejection(one.edit, f"nothing in {SKILL_MD} points to {one.file}"))
         elif one.kind == "delete_file" and one.file in main:
             broken.append(Rejection(one.edit, f"{SKILL_MD} still points to {one.file}"))
@@ -206,7 +206,7 @@ def _swallowing(skill: Skill, kept: Sequence[Resolved]) -> list[Rejection]:
     """Edits that take a heading away together with those of higher rank, though none does so alone: one for a file."""
     found = []
     for file, edits in _by_file(kept).items():
-        if file not in skill.files or any(one.kind in ("create", "delete_file") for one in edits):
+        if file not in skill.files or any(one.kind == "delete_file" for one in edits):
             continue
         if not _lost_heading(skill, file, edits):
             continue
@@ -251,7 +251,7 @@ def _write(
             lines[file] = (first.edit.id,) * len(first.place.text)
         else:
             document = document_of(skill, file)
-            result = splice(document, _splices([one for one in edits if one.kind != "create"]))
+            result = splice(document, _splices(edits))
             changes[file] = encode(document, result)
             lines[file] = tuple(line.owner if line.origin is None else before[file][line.origin] for line in result)
     changed = skill.with_files(changes) if changes else skill

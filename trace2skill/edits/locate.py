@@ -22,6 +22,8 @@ _MAX_INEXACT = 10_000
 # How many places are looked at, and shown, where one is needed.
 _MAX_HITS = 10
 
+_UNDERLINE = re.compile(r"\n *(?:=+|-+)$")
+
 T = TypeVar("T")
 
 
@@ -53,7 +55,7 @@ def find_section(document: Document, heading: str) -> tuple[Section, Match]:
 
 def sections_named(document: Document, heading: str) -> tuple[list[Section], Match]:
     """The sections that a heading may mean, under the strictest reading that fits any."""
-    wanted = heading.strip()
+    wanted = _UNDERLINE.sub("", heading.strip())
     level = len(wanted) - len(wanted.lstrip("#"))
     key = heading_key(wanted)
     if not key:

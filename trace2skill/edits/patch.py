@@ -1,8 +1,7 @@
 """Edits and patches, and what an edit comes to on a frozen skill: a span of lines, or a reason why not."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from trace2skill.edits.guardrails import check_deletable, check_new_file, check_path, content_lines
 from trace2skill.edits.placement import Placement, add_section, append, delete_section, insert, replace_text
+from trace2skill.edits.said import Known, pieces_of, statements, without
 from trace2skill.edits.splice import Line, Splice, splice
 from trace2skill.errors import PatchError
 from trace2skill.skill.folder import Skill, mentioned
@@ -20,7 +20,6 @@ from trace2skill.skill.sections import (
     find_sections,
     parse_blocks,
     parse_document,
-    parse_lines,
     split_frontmatter,
 )
 
@@ -105,6 +104,7 @@ class Resolved:
     """An edit that fits the skill, and where."""
 
     edit: Edit
+    """The edit, without the lines of its content that its file has already."""
     kind: Literal["insert", "replace", "delete", "create", "delete_file"]
     place: Placement
     """Lines of the frozen file and the text that takes their place; for whole files the span is empty."""
@@ -171,9 +171,10 @@ def _resolve(edit: Edit, skill: Skill) -> Resolved:
         return Resolved(edit=edit, kind="delete_file", place=Placement(start=0, end=0, text=()))
     document = document_of(skill, edit.file)
     place = _PLACES[edit.op](document, edit)
-    if _said_already(place, document):
-        raise PatchError(f"already there: all that the edit says stands in {edit.file}")
-    _check_says_something(place.text)
+    if edit.op == "replace_in_section":
+        place = _replacing_by_news(document, place, edit.file)
+    elif edit.op != "delete_section" and (news := _news(document, place, edit)) != edit:
+        edit, place = news, _PLACES[edit.op](document, news)
     _check_outline(document, place)
     kind: Literal["insert", "replace", "delete"] = "insert" if place.start == place.end else "replace"
     return Resolved(edit=edit, kind="delete" if edit.op == "delete_section" else kind, place=place)
@@ -205,43 +206,50 @@ def document_of(skill: Skill, file: str) -> Document:
         raise PatchError(f"file {file!r} is not UTF-8 text") from None
 
 
-def _said_already(place: Placement, document: Document) -> bool:
-    """Whether an edit brings nothing new: each of its lines stands in the document, up to list marker and markup.
-
-    One that replaces lines by others that stand elsewhere takes a repetition away, which is a change.
-    """
-    if place.start < place.end:
-        return place.text == tuple(document.lines[place.start : place.end])
-    there = {_bare(line) for line in document.lines[document.front :]}
-    return all(_bare(line) in there for line in place.text if line.strip())
-
-
-def _bare(line: str) -> str:
-    return " ".join(_MARKUP.sub(" ", line).lower().split()).rstrip(" :")
-
-
-_MARKUP = re.compile(
-    r"^\s*(?:[-*+]|\d+[.)]|#+|>)\s+|[*_`]+|</?(?:p|li|ul|ol|br|b|i|strong|em|h[1-6])\s*/?>", re.IGNORECASE
-)
-
-
-def _check_says_something(text: Sequence[str]) -> None:
-    """Check that the text of an edit is more than headings; a deletion has none.
+def _news(document: Document, place: Placement, edit: Edit) -> Edit:
+    """An edit that adds text, without what its file says already.
 
     Raises:
-        PatchError: It is not.
+        PatchError: Nothing is left.
     """
-    headings = {line for section in parse_lines(text).sections for line in range(section.start, section.body)}
-    said = [number for number, line in enumerate(text) if line.strip()]
-    if said and headings.issuperset(said):
-        raise PatchError("the content is a heading with nothing below it")
+    text = content_lines(edit.content)
+    pieces = pieces_of(document.lines, document.front)
+    if document.in_fence(place.start):
+        # Among code a single line means nothing: what stands in another block is not said here.
+        known = Known(piece for piece in pieces if piece.start < place.start < piece.end)
+        kept = () if known.has("\n".join(["", *text, ""])) else text
+    else:
+        kept = without(text, Known(pieces).covers)
+    if not kept:
+        raise PatchError(f"already there: all that the edit says stands in {edit.file}")
+    return edit if kept == text else edit.model_copy(update={"content": "\n".join(kept)})
+
+
+def _replacing_by_news(document: Document, place: Placement, file: str) -> Placement:
+    """A replacement without what stands elsewhere in the file; the same statements in another order are a change.
+
+    Raises:
+        PatchError: Nothing of it is left, or the file would say the same.
+    """
+    pieces = pieces_of(document.lines, document.front)
+    touched = [piece for piece in pieces if piece.start < place.end and place.start < piece.end]
+    if place.text and not document.in_fence(place.start):
+        elsewhere, here = Known(piece for piece in pieces if piece not in touched), Known(touched)
+        kept = without(place.text, lambda piece: elsewhere.covers(piece) and not any(map(here.has, piece.says)))
+        if not kept:
+            raise PatchError(f"already there: all that the edit says stands elsewhere in {file}")
+        place = replace(place, text=kept)
+    after = tuple(line.text for line in _spliced(document, place))
+    if place.text and statements(pieces) == statements(pieces_of(after, document.front)):
+        raise PatchError(f"already there: with the edit, {file} would say what it says")
+    return place
 
 
 def _create(edit: Edit, skill: Skill) -> Placement:
     lines = content_lines(edit.content)
     if edit.file in skill.files:
         if content_lines("\n".join(document_of(skill, edit.file).lines)) == lines:
-            return Placement(start=0, end=0, text=lines)
+            raise PatchError(f"already there: {edit.file} has this content")
         raise PatchError(f"file {edit.file!r} exists already, with other content")
     check_new_file(edit.file, skill)
     if not lines:
@@ -251,18 +259,81 @@ def _create(edit: Edit, skill: Skill) -> Placement:
     return Placement(start=0, end=0, text=lines)
 
 
+def _spliced(document: Document, place: Placement) -> list[Line]:
+    whole = Splice(start=place.start, end=place.end, text=place.text, owner="-", gap=place.gap)
+    return splice(document, [whole])
+
+
 def _check_outline(document: Document, place: Placement) -> None:
-    """Check that the edit leaves frontmatter and headings of the lines it does not touch as they are, and repeats none.
+    """Check what an edit makes of the frontmatter and of the headings, its own and those of the lines around it.
 
     A line of `---` at the start of the file would turn text into frontmatter.
+
+    Raises:
+        PatchError: It does something to them that edits must not do.
     """
-    whole = Splice(start=place.start, end=place.end, text=place.text, owner="-", gap=place.gap)
-    lines = splice(document, [whole])
+    lines = _spliced(document, place)
     texts = [line.text for line in lines]
     if split_frontmatter(texts)[0] != document.front:
         raise PatchError("protected: the edit would change the frontmatter, or begin the file with one")
-    check_headings(document, lines, [(place.start, place.end)])
-    _check_new_headings(find_sections(parse_blocks(texts, document.front), len(texts)), lines)
+    span = (place.start, place.end)
+    check_headings(document, lines, [span])
+    sections = find_sections(parse_blocks(texts, document.front), len(texts))
+    old = {section.start for section in document.sections}
+    new = [section for section in sections if lines[section.start].origin not in old]
+    _check_says_something(lines, new)
+    if place.start < place.end and place.text:
+        gone = [section for section in document.sections if _touches(section, span)]
+        if [(one.level, one.title) for one in gone] != [(one.level, one.title) for one in new]:
+            raise PatchError("headings change through add_section and delete_section only; quote the text below them")
+    else:
+        _check_captures(document, lines, sections)
+    _check_new_headings(sections, lines)
+
+
+def _check_says_something(lines: Sequence[Line], new: Sequence[Section]) -> None:
+    """Check that new lines are more than headings.
+
+    Raises:
+        PatchError: They are not.
+    """
+    headings = {number for section in new for number in range(section.start, section.body)}
+    said = [number for number, line in enumerate(lines) if line.origin is None and line.text.strip()]
+    if said and headings.issuperset(said):
+        raise PatchError("the content is a heading with nothing below it")
+
+
+def _check_captures(document: Document, lines: Sequence[Line], sections: Sequence[Section]) -> None:
+    """Check that every line of the file stays in its section, and every section below its parent.
+
+    Raises:
+        PatchError: A new heading would take one over.
+    """
+    before = _homes(document.sections, len(document.lines))
+    after = _homes(sections, len(lines))
+    for number, line in enumerate(lines):
+        if line.origin is None or not line.text.strip() or line.origin in document.rules:
+            continue
+        home = after[number]
+        if (lines[home].origin if home >= 0 else -1) != before[line.origin]:
+            taker = next(section for section in sections if section.start == home)
+            raise PatchError(
+                f"the text that follows would come to stand below the new heading {taker.title!r}: headings are added "
+                "through add_section, or where a section ends"
+            )
+
+
+def _homes(sections: Sequence[Section], total: int) -> list[int]:
+    """For each line the first line of its section's heading, for a heading that of its parent; -1 for none."""
+    homes = [-1] * total
+    for section in sections:
+        homes[section.start : section.own_end] = [section.start] * (section.own_end - section.start)
+        homes[section.start] = section.parent
+    return homes
+
+
+def _touches(section: Section, span: tuple[int, int]) -> bool:
+    return section.start < span[1] and span[0] < section.body
 
 
 def check_headings(document: Document, lines: Sequence[Line], spans: Sequence[tuple[int, int]]) -> None:
@@ -282,7 +353,7 @@ def check_headings(document: Document, lines: Sequence[Line], spans: Sequence[tu
     sections = find_sections(parse_blocks([line.text for line in lines], document.front), len(lines))
     after = {lines[section.start].origin: (section.level, section.title) for section in sections}
     for section in document.sections:
-        touched = any(section.start < end and start < section.body for start, end in spans)
+        touched = any(_touches(section, span) for span in spans)
         if not touched and after.get(section.start) != (section.level, section.title):
             raise PatchError(
                 f"the edit would swallow or change the heading {section.title!r}: "

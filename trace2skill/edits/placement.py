@@ -65,7 +65,12 @@ def insert(document: Document, anchor: str, content: str, *, within: str, after:
 def append(document: Document, heading: str, content: str) -> Placement:
     """Add text at the end of a section's own text; text with headings of its own goes behind its subsections."""
     section, match = find_section(document, heading)
-    text = nested(_required(content), section.level, section.title)
+    text = _required(content)
+    known = {(one.level, bare_key(one.title)) for one in document.sections} - {(section.level, bare_key(section.title))}
+    for head in parse_lines(text).sections:
+        if head.level <= section.level and (head.level, bare_key(head.title)) in known:
+            raise PatchError(f"the section {head.title!r} is not part of {section.title!r}: append to it instead")
+    text = nested(text, section.level, section.title)
     if not text:
         raise PatchError(f"the content only repeats the heading {heading!r}")
     return _append_to(document, section, text, match)
@@ -86,9 +91,6 @@ def replace_text(document: Document, heading: str, old: str, content: str) -> Pl
         lines[0] = found.before + lines[0]
     lines[-1] += found.after
     text = tuple(lines) if any(line.strip() for line in lines) else ()
-    lost = [section.title for section in document.sections if found.start < section.body and section.start < found.end]
-    if lost != [section.title for section in parse_lines(text).sections]:
-        raise PatchError("headings change through add_section and delete_section only; quote the text below them")
     weakest: Match = max((match, found.match), key=("exact", "loose", "near").index)
     return Placement(start=found.start, end=found.end, text=text, match=weakest, gap=False)
 
@@ -108,15 +110,17 @@ def add_section(document: Document, after: str, content: str) -> Placement:
     match: Match = "exact"
     if after.strip():
         section, match = find_section(document, after)
-        while section.level > level and section.parent >= 0 and _parent(document, section).level >= level:
-            section = _parent(document, section)
-        end = section.end
+        rank = min(level, section.level)
+        following = (s.start for s in document.sections if s.start > section.start and s.level <= rank)
+        end = next(following, len(document.lines))
         position = end if end < len(document.lines) else document.trim(section.body, end)
         anchor = (section.start, section.body) if section.level < level else anchor
     around = [s for s in document.sections if s.start < position <= s.end and s.level < level]
     new = NewSection(parent=around[-1].start if around else -1, level=level, key=bare_key(title))
     for known in document.sections:
         if (known.parent, known.level, bare_key(known.title)) == new:
+            if others := [head.title for head in heads[1:] if head.level <= level]:
+                raise PatchError(f"{title!r} exists already and {others[0]!r} is no part of it: two edits are needed")
             body = nested(text, known.level, known.title)
             if not body:
                 raise PatchError(f"the section {title!r} exists already")
@@ -186,7 +190,3 @@ def _beside_block(
     item = items[-1]
     # A model quotes a nested item with or without its indentation: the new one is its sibling.
     return (item.end if after else item.start), tuple(item.indent + part if part.strip() else part for part in text)
-
-
-def _parent(document: Document, section: Section) -> Section:
-    return next(known for known in document.sections if known.start == section.parent)

@@ -68,6 +68,29 @@ def test_patches_evolve_a_skill_without_any_model(cli: Cli, skill: Path, tmp_pat
     assert f"skill blame {tmp_path / 'run'}" in result.output.replace("\n", "")
 
 
+@pytest.mark.parametrize("content", ["1) Read the *file* as text", "Mind this:\n\n\u2022 read the file as text"])
+def test_a_run_of_edits_that_say_nothing_new_changes_nothing(
+    cli: Cli, skill: Path, tmp_path: Path, content: str
+) -> None:
+    known = {"target": "## Writing", "content": content}
+    result = evolve(cli, skill, write_patches(tmp_path / "patches.jsonl", known, trajectories=3))
+
+    assert result.exit_code == 3, result.output
+    assert load_skill(tmp_path / "run").digest == load_skill(skill).digest
+    assert {row.fate for row in read_ledger(tmp_path / "run/ledger.jsonl")} == {"rejected"}
+
+
+def test_a_file_that_is_there_is_not_created_again(cli: Cli, skill: Path, tmp_path: Path) -> None:
+    (skill / "references").mkdir()
+    (skill / "references" / "sums.md").write_text("# Sums\r\n\r\nOf integers.\r\n")
+    again = {"op": "create", "file": "references/sums.md", "content": "# Sums\n\nOf integers."}
+    result = evolve(cli, skill, write_patches(tmp_path / "patches.jsonl", again))
+
+    assert result.exit_code == 3, result.output
+    assert "'adding' is unchanged" in result.output
+    assert "already there" in read_ledger(tmp_path / "run/ledger.jsonl")[0].reason
+
+
 def test_the_same_command_again_gives_the_same(cli: Cli, skill: Path, tmp_path: Path) -> None:
     patches = write_patches(tmp_path / "patches.jsonl", GOOD)
     first = evolve(cli, skill, patches)

@@ -168,7 +168,7 @@ def test_required_edits_stand_or_fall_together() -> None:
         edit("a", "append_to_section", "Load", "- a", requires=["b"]),
         edit("b", "append_to_section", "Nowhere", "- b"),
         edit("c", "append_to_section", "Load", "- c", requires=["gone"]),
-        edit("d", "replace_in_section", "Save", "x", "tuv", old="Text one.", requires=["e"]),
+        edit("d", "replace_in_section", "Save", "z", "tuv", old="Text one.", requires=["e"]),
         edit("e", "append_to_section", "Load", "- e"),
         edit("f", "replace_in_section", "Save", "y", "tu", old="Text one."),
         edit("g", "append_to_section", "Load", "- g", requires=["f"]),
@@ -183,7 +183,7 @@ def test_required_edits_stand_or_fall_together() -> None:
 
 def test_an_edit_rejected_for_its_group_blocks_nobody() -> None:
     edits = [
-        edit("a", "replace_in_section", "Save", "x", "tuv", old="Text one.", requires=["b"]),
+        edit("a", "replace_in_section", "Save", "z", "tuv", old="Text one.", requires=["b"]),
         edit("b", "append_to_section", "Nowhere", "- b"),
         edit("c", "replace_in_section", "Save", "y", "t", old="Text one."),
     ]
@@ -213,7 +213,7 @@ def test_ids_must_be_unique() -> None:
 
 
 def test_select_names_the_edit_that_stays() -> None:
-    first = resolved(edit("a", "replace_in_section", "Save", "x", "tu", old="Text one."))
+    first = resolved(edit("a", "replace_in_section", "Save", "z", "tu", old="Text one."))
     second = resolved(edit("b", "replace_in_section", "Save", "y", "t", old="Text one."))
     selection = select([second, first])
     assert selection.kept == (first,)
