@@ -6,7 +6,7 @@ from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_m
 
 from trace2skill.analysis.leaks import leaked
 from trace2skill.analysis.reports import Lesson, ProposedPatch
-from trace2skill.edits.patch import Edit, Patch, Rejection, pair_links, resolve
+from trace2skill.edits.patch import Edit, Patch, Rejection, document_of, pair_links, resolve
 from trace2skill.errors import ContextOverflowError, ModelOutputError
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import ANALYST
@@ -102,5 +102,6 @@ def outline(skill: Skill) -> str:
     for path in skill.files:
         lines.append(path)
         if path.endswith(".md") and skill.is_text(path):
-            lines += [f"  {line}" for line in skill.lines(path) if line.startswith("#")]
+            sections = document_of(skill, path).sections
+            lines += [f"  {'#' * section.level} {section.title}" for section in sections]
     return "\n".join(lines)

@@ -129,8 +129,9 @@ class Manifest(BaseModel):
     def unchanged(self) -> str:
         """Why the skill is as it was, or the bank empty; else empty."""
         what = "item" if self.bank else "edit"
-        if self.edits.get("applied"):
-            return ""
+        if applied := self.edits.get("applied"):
+            same = self.skill and self.digest == self.record.initial_digest
+            return f"with the {applied} applied edits it says what it said" if same else ""
         if not self.edits.get("proposed"):
             common = max(self.analyses, key=lambda reason: self.analyses[reason], default="")
             why = f"; most often ({self.analyses[common]} times): {common[:300].rstrip('. ')}" if common else ""

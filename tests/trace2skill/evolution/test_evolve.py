@@ -19,13 +19,14 @@ from tests.trace2skill.toy import (
     structured,
     write_skill,
 )
+from trace2skill.analysis.lessons import outline
 from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.edits.provenance import blame
 from trace2skill.errors import LogError, PatchError, Trace2SkillError
 from trace2skill.evolution.configuration import EvolveConfig
 from trace2skill.evolution.evolve import evolve
 from trace2skill.evolution.folder import Manifest
-from trace2skill.skill.folder import load_skill
+from trace2skill.skill.folder import Skill, load_skill
 
 
 @pytest.fixture(scope="session")
@@ -182,6 +183,41 @@ def test_a_run_in_which_every_edit_is_rejected_says_so(run: Callable[..., Manife
     manifest = run(scripted(patch=lambda _: structured({"edits": [nowhere]})))
 
     assert manifest.unchanged == "no proposed edit was applied (4 rejected); the ledger has the reasons"
+
+
+def test_what_the_skill_says_lends_no_support_to_what_is_new(run: Callable[..., Manifest], tmp_path: Path) -> None:
+    """Four trajectories repeat a line of the skill, one of them with something new: that has the support of one."""
+    known = "1) **Read** the file as text"
+    shown: list[str] = []
+
+    def propose(messages: list[ChatMessage]) -> ModelOutput:
+        new = "one" in messages[0].text and not shown
+        shown.extend(["new"] * new)
+        return structured({"edits": [edit(f"{known}\n2) Skip the header." if new else known)]})
+
+    manifest = run(scripted(patch=propose), min_support=2)
+
+    assert shown == ["new"]
+    assert manifest.edits == {"proposed": 4, "rejected": 3, "withheld": 1}
+    [withheld] = [row for row in rows(tmp_path).values() if row.fate == "withheld"]
+    assert (withheld.content, len(withheld.support)) == ("2) Skip the header.", 1)
+
+
+def test_applied_edits_that_leave_the_skill_as_it_was_are_no_change(run: Callable[..., Manifest]) -> None:
+    manifest = run(scripted())
+    same = manifest.model_copy(update={"digest": manifest.record.initial_digest})
+
+    assert not manifest.unchanged
+    assert same.unchanged == "with the 4 applied edits it says what it said"
+
+
+def test_the_outline_shows_headings_and_no_comments() -> None:
+    body = "# A\n\n```py\n# no heading\n```\n\n  ## B ##\n\nText.\n\nC\n-\n\n> ## quoted\n"
+    skill = Skill.from_files(
+        {"SKILL.md": f"---\nname: d\ndescription: d\n---\n{body}".encode(), "scripts/x.py": b"# x"}
+    )
+
+    assert outline(skill) == "SKILL.md\n  # A\n  ## B\n  ## C\nscripts/x.py"
 
 
 def test_a_patch_file_that_reaches_outside_the_folder_is_refused_whole(tmp_path: Path) -> None:
