@@ -100,7 +100,7 @@ def error_analyst(
             names = [ToolDef(each).name for each in (*tools, end)]
             agent = react(
                 prompt=None,
-                model=turns_of(get_model(role=ANALYST), asking.settings.analyst),
+                model=turns_of(get_model(role=ANALYST), asking.settings.analyst, submission.readable),
                 tools=tools,
                 submit=AgentSubmit(tool=end, keep_in_messages=True),
                 on_continue=persevere(names, limits.turns),
@@ -193,7 +193,7 @@ async def _conclude(state: TaskState, trajectory: str, submission: Submission, a
     """Apply what can be checked at once, have the lessons turned into edits, and keep the analysis in the store."""
     values = await anyio.to_thread.run_sync(submission.reference_values)
     guarded = values | answers(submission.targets)
-    lessons, stopped = sift(submission.lessons, guarded)
+    lessons, stopped = sift(submission.lessons, guarded, submission.left_out)
     rejected = rejected or refuse(submission, values)
     if not rejected and stopped and not lessons:
         rejected = f"every lesson was stopped; {stopped[0]}"
@@ -265,7 +265,7 @@ async def _report(
         return Analysis(trajectory=trajectory, analyst=analyst, rejected=f"{UNUSABLE}{error}")
     causes = (told.solution_path,) if isinstance(told, SuccessReport) else tuple(told.causes)
     guarded = answers(targets_of(attempt))
-    lessons, stopped = sift(told.lessons, guarded)
+    lessons, stopped = sift(told.lessons, guarded, told.left_out)
     patch, rejected = None, ""
     if lessons:
         patch, rejected = await propose_patch(state.messages, trajectory, lessons, asking, asking.settings.single)

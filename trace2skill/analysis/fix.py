@@ -3,7 +3,6 @@
 Decision record 8 says what cannot be cheated here, and why.
 """
 
-from collections.abc import Sequence
 from copy import copy
 from pathlib import PurePosixPath
 
@@ -15,7 +14,7 @@ from inspect_ai.util import ExecResult, OutputLimitExceededError, sandbox
 
 from trace2skill.analysis.judging import Judging, Verdict
 from trace2skill.analysis.leaks import hard_coded, readable
-from trace2skill.analysis.reports import MAX_LESSONS, Lesson
+from trace2skill.analysis.reports import Lesson
 from trace2skill.analysis.submission import SHOWN_CHARACTERS, Submission
 from trace2skill.models.backslashes import restore
 
@@ -152,7 +151,6 @@ def submit_answer(submission: Submission) -> Tool:
             causes: What made the run fail, most important first.
             lessons: At most three lessons; empty if no right answer was found.
         """
-        _check_count(lessons)
         submission.source = restore(answer)
         submission.close(causes, lessons)
         return "submitted"
@@ -172,18 +170,12 @@ def submit(submission: Submission) -> Tool:
             causes: What made the run fail, most important first.
             lessons: At most three lessons; empty if no fix was found.
         """
-        _check_count(lessons)
         source = await _read_fix(fix, submission) if fix else ""
         submission.script, submission.source = fix, source
         submission.close(causes, lessons)
         return "submitted"
 
     return execute
-
-
-def _check_count(lessons: Sequence[Lesson]) -> None:
-    if len(lessons) > MAX_LESSONS:
-        raise ToolError(f"At most {MAX_LESSONS} lessons, but {len(lessons)} were given. Keep the most general ones.")
 
 
 def _check_name(script: str, submission: Submission) -> None:

@@ -7,6 +7,7 @@ from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_m
 from trace2skill.analysis.leaks import leaked
 from trace2skill.analysis.reports import Lesson, ProposedPatch
 from trace2skill.edits.patch import Edit, Patch, Rejection, document_of, pair_links, resolve
+from trace2skill.edits.proposed import unread
 from trace2skill.errors import ContextOverflowError, ModelOutputError
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import ANALYST
@@ -26,8 +27,8 @@ async def propose_patch(
 ) -> tuple[Patch | None, str]:
     """The last turn: lessons as edits, in the same conversation. A model that fails at it loses only its lessons.
 
-    Edits that do not fit the skill are shown to the model once; those that still do not fit end in the ledger. Where
-    the conversation has become too long for the model, the skill takes its place.
+    Edits that cannot be read or do not fit the skill are shown to the model once; those that still are so end in the
+    ledger. Where the conversation has become too long for the model, the skill takes its place.
 
     Args:
         conversation: The analyst's conversation; it grows.
@@ -50,9 +51,10 @@ async def propose_patch(
             proposed = await _propose(conversation, trajectory, asking, config)
     except ModelOutputError as error:
         return None, f"{UNUSABLE}{error}"
+    edits = _edits(proposed, trajectory)
     patch = Patch(
         trajectory=trajectory,
-        edits=_edits(proposed, trajectory),
+        edits=(*edits, *unread(trajectory, proposed.left_out, len(edits) + 1, (trajectory,))),
         reasoning=proposed.reasoning,
         changelog=tuple(proposed.changelog),
     )

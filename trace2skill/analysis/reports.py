@@ -1,12 +1,12 @@
 """What analysts return: the schemas their output is decoded under, and the record of an analysis."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from trace2skill.edits.patch import Patch
 from trace2skill.edits.proposed import ProposedEdit
-from trace2skill.models.structured import Output
+from trace2skill.models.structured import Output, Rows, Texts
 
 Analyst = Literal["error", "success", "error-llm"]
 
@@ -17,44 +17,35 @@ MAX_LESSONS = 3
 class Lesson(Output):
     """One generalisable lesson drawn from a trajectory."""
 
+    model_config = ConfigDict(str_strip_whitespace=True)
+
     title: str = Field(min_length=1, description="A few words that name the lesson.")
     description: str = Field(min_length=1, description="One sentence: when the lesson applies.")
     content: str = Field(min_length=1, description="One to three sentences: what to do, and why.")
-
-
-def _with_text(lessons: object) -> object:
-    """The first lessons that say something: an empty one, or one too many, is no reason to lose the others."""
-    if not isinstance(lessons, list):
-        return lessons
-    said = [
-        row for row in lessons if not (isinstance(row, dict) and not all(str(text).strip() for text in row.values()))
-    ]
-    return said[:MAX_LESSONS]
-
-
-Lessons = Annotated[list[Lesson], BeforeValidator(_with_text), Field(max_length=MAX_LESSONS)]
 
 
 class SuccessReport(Output):
     """What the success analyst returns."""
 
     solution_path: str = Field(description="The steps that led to success, without detours.")
-    lessons: Lessons = Field(description="Habits that made the difference and carry over to other tasks; may be empty.")
+    lessons: Rows[Lesson] = Field(
+        description="Habits that made the difference and carry over to other tasks; may be empty."
+    )
 
 
 class ErrorReport(Output):
     """What the error analysis in a single call returns."""
 
-    causes: list[str] = Field(description="What made the run fail, most important first.")
-    lessons: Lessons = Field(description="Habits that would have prevented the failure; may be empty.")
+    causes: Texts = Field(description="What made the run fail, most important first.")
+    lessons: Rows[Lesson] = Field(description="Habits that would have prevented the failure; may be empty.")
 
 
 class ProposedPatch(Output):
     """What an analyst returns in its last turn: its lessons as edits of the frozen skill."""
 
     reasoning: str = Field(default="", description="How the lessons map to the edits.")
-    edits: list[ProposedEdit] = Field(description="A few small edits; empty if the skill already says it all.")
-    changelog: list[str] = Field(default_factory=list, description="One line per change.")
+    edits: Rows[ProposedEdit] = Field(description="A few small edits; empty if the skill already says it all.")
+    changelog: Texts = Field(default_factory=list, description="One line per change.")
 
 
 class Analysis(BaseModel):
@@ -71,7 +62,7 @@ class Analysis(BaseModel):
     lessons: tuple[Lesson, ...] = ()
     """The lessons that the patch expresses."""
     lessons_stopped: tuple[str, ...] = ()
-    """For each lesson that the leak guard stopped, its title and the reason."""
+    """For each lesson that the leak guard stopped, that is one too many or that is incomplete: which one, and why."""
     patch: Patch | None = None
     """The lessons as edits; none where there was nothing to propose."""
     fix: str = ""

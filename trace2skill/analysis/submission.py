@@ -5,13 +5,17 @@ Every verdict passes `Submission.show`, which keeps its words and takes the valu
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from inspect_ai.tool import ToolCall
+from pydantic import ValidationError
 
 from trace2skill.analysis.judging import Verdict
 from trace2skill.analysis.leaks import leaked, reference_values
 from trace2skill.analysis.redaction import redact, without_kinds
-from trace2skill.analysis.reports import Lesson
+from trace2skill.analysis.reports import MAX_LESSONS, ErrorReport, Lesson
 from trace2skill.models.backslashes import restore
+from trace2skill.models.structured import Reading
 
 SHOWN_CHARACTERS = 1_500
 """Cap of a verdict, or of a script's output, as shown to an analyst."""
@@ -47,6 +51,20 @@ class Submission:
     """Text of the fix, or the whole final message where a fix is an answer."""
     causes: list[str] = field(default_factory=list)
     lessons: list[Lesson] = field(default_factory=list)
+    left_out: tuple[str, ...] = ()
+    """For each row of `lessons` that was none, why."""
+
+    def readable(self, call: ToolCall) -> ToolCall:
+        """A call that ends the analysis, without lessons that are none: for one of them Inspect would refuse it."""
+        reading = Reading(raw=True)
+        try:
+            told = ErrorReport.model_validate(call.arguments, context=reading)
+        except ValidationError:
+            return call
+        if reading.left_out and not told.lessons:
+            return call
+        self.left_out = tuple(reading.left_out)
+        return replace(call, arguments={**call.arguments, **told.model_dump()})
 
     def close(self, causes: Sequence[str], lessons: Sequence[Lesson]) -> None:
         """Take what ends the analysis."""
@@ -89,14 +107,24 @@ class Submission:
         return frozenset().union(*(reference_values(text, [*self.known, own]) for text, own in told))
 
 
-def sift(lessons: Sequence[Lesson], values: frozenset[str]) -> tuple[list[Lesson], tuple[str, ...]]:
-    """The lessons that may be used, and for each that the leak guard stops its title and the reason."""
+def sift(
+    lessons: Sequence[Lesson], values: frozenset[str], left_out: Sequence[str] = ()
+) -> tuple[list[Lesson], tuple[str, ...]]:
+    """The lessons that may be used, and for each of the others which it is and why.
+
+    Args:
+        lessons: The lessons of an analysis.
+        values: What the leak guard looks for.
+        left_out: Why further rows are no lessons.
+    """
     usable: list[Lesson] = []
     stopped: list[str] = []
     for lesson in lessons:
         reason = leaked(f"{lesson.title}\n{lesson.description}\n{lesson.content}", values)
         if reason:
             stopped.append(f"'{lesson.title}' {reason}")
+        elif len(usable) == MAX_LESSONS:
+            stopped.append(f"'{lesson.title}' is one too many: there may be {MAX_LESSONS}")
         else:
             usable.append(lesson)
-    return usable, tuple(stopped)
+    return usable, (*stopped, *left_out)

@@ -21,11 +21,11 @@ from trace2skill.consolidation.ledger import Fate
 from trace2skill.edits.apply import Provenance, apply_edits
 from trace2skill.edits.guardrails import hazard_reason
 from trace2skill.edits.patch import Edit, check_edit, pair_links
-from trace2skill.edits.proposed import ProposedEdit
+from trace2skill.edits.proposed import ProposedEdit, unread
 from trace2skill.errors import ModelOutputError
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import MERGER
-from trace2skill.models.structured import Output, generate_structured
+from trace2skill.models.structured import Output, Rows, Texts, generate_structured
 from trace2skill.skill.folder import MAX_SKILL_LINES, SKILL_MD, Skill, check_skill
 from trace2skill.skill.hazards import HazardKind
 
@@ -45,14 +45,14 @@ CONSOLIDATION = "consolidation"
 class SkillEdit(ProposedEdit):
     """One edit of the current skill, with the ids of what it comes from."""
 
-    ids: list[str] = Field(default_factory=list, description="Ids of all lessons or changes that this edit expresses.")
+    ids: Texts = Field(default_factory=list, description="Ids of all lessons or changes that this edit expresses.")
 
 
 class SkillEdits(Output):
     """What an edit call returns."""
 
     reasoning: str = Field(default="", description="What changes, and what is left as it is.")
-    edits: list[SkillEdit] = Field(description="A few small edits; empty if the skill already says it all.")
+    edits: Rows[SkillEdit] = Field(description="A few small edits; empty if the skill already says it all.")
 
 
 class Step(BaseModel):
@@ -97,7 +97,7 @@ class Current:
         usable: list[Edit] = []
         for edit in pair_links(step.edits):
             unfit = step.leaks.get(edit.id) or check_edit(edit, self.skill)
-            if not edit.support:
+            if not (unfit or edit.support):
                 unfit = "names nothing that it comes from"
             hazard = "" if unfit else hazard_reason(edit.content, self.skill, self.allow)
             if unfit or hazard:
@@ -198,6 +198,7 @@ def _editor(chain: Chain, asking: Asking) -> Solver:
                 step = Step(node=due.node, dropped=str(error))
             else:
                 edits = _edits(due, answer, sources)
+                edits += unread(due.node, answer.left_out, len(edits) + 1)
                 # Nothing that the editor reads holds an answer: lessons and causes have passed the guard.
                 step = Step(node=due.node, edits=edits, leaks=leaking_edits(edits, frozenset()))
             store().set(STEP, step.model_dump(mode="json"))

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trace2skill.analysis.analysts import targets_of
 from trace2skill.analysis.leaks import answers
 from trace2skill.analysis.lessons import UNUSABLE
-from trace2skill.analysis.reports import MAX_LESSONS, Lesson, Lessons
+from trace2skill.analysis.reports import MAX_LESSONS, Lesson
 from trace2skill.analysis.submission import sift
 from trace2skill.errors import ModelOutputError
 from trace2skill.evolution.configuration import Judge
@@ -27,7 +27,7 @@ from trace2skill.logs.transcript import how_it_ended, render_transcript
 from trace2skill.memory import document_of, query_of
 from trace2skill.models.asking import Asking
 from trace2skill.models.cast import ANALYST
-from trace2skill.models.structured import Output, generate_structured
+from trace2skill.models.structured import Output, Rows, generate_structured
 from trace2skill.prompts import Role
 
 KEPT = "memory"
@@ -41,7 +41,7 @@ class Induced(Output):
     """What a model draws from one trajectory."""
 
     reasoning: str = Field(default="", description="Why the run went as it did.")
-    items: Lessons = Field(description="What to remember; may be empty.")
+    items: Rows[Lesson] = Field(description="What to remember; may be empty.")
 
 
 class Judgement(Output):
@@ -73,7 +73,7 @@ class Kept(BaseModel):
     items: tuple[Lesson, ...] = ()
     """What may be remembered of it."""
     stopped: tuple[str, ...] = ()
-    """For each item that the leak guard stopped, its title and the reason."""
+    """For each item that the leak guard stopped, that is one too many or that is incomplete: which one, and why."""
     raw: str = ""
     """The run itself, where it is kept raw."""
     rejected: str = ""
@@ -147,7 +147,7 @@ async def remember(
         told = await _asked(state, role, Induced, attempt, asking, keeping.temperature, **values)
     except ModelOutputError as error:
         return kept.model_copy(update={"rejected": f"{UNUSABLE}{error}"})
-    items, stopped = sift(told.items, answers(targets_of(attempt)))
+    items, stopped = sift(told.items, answers(targets_of(attempt)), told.left_out)
     return kept.model_copy(update={"items": tuple(items), "stopped": stopped})
 
 

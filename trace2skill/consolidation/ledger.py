@@ -96,7 +96,7 @@ class Ledger:
         )
 
     def lesson(self, trajectory: str, reason: str) -> None:
-        """Record that the leak guard stopped a lesson before it became an edit."""
+        """Record that a lesson was not used, and why."""
         self._add(
             LedgerRow(
                 kind="lesson",

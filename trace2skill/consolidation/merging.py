@@ -3,14 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from rapidfuzz import fuzz
 
 from trace2skill.edits.patch import Edit
 from trace2skill.edits.proposed import ProposedEdit
-from trace2skill.models.structured import Output
+from trace2skill.models.structured import Output, Rows, Texts
 
 NEAR_DUPLICATE = 90.0
 """Similarity (0 to 100) from which two edits of the same place say the same, whatever the merger is."""
@@ -23,37 +23,29 @@ _NEGATION = re.compile(r"\b(?:not|never|no|none|without|avoid|instead|except|unl
 class MergedEdit(ProposedEdit):
     """One edit that a merger returns, with the ids of the edits it stands for."""
 
-    ids: list[str] = Field(min_length=1, description="Ids of all input edits that this edit expresses.")
+    ids: Texts = Field(min_length=1, description="Ids of all input edits that this edit expresses.")
 
 
 class DroppedEdit(Output):
     """An input edit that a merger leaves out."""
 
-    id: str = Field(description="Id of the input edit.")
+    model_config = ConfigDict(str_strip_whitespace=True)
+
+    id: str = Field(min_length=1, description="Id of the input edit.")
     reason: str = Field(default="no reason given", description="Why it is left out.")
 
     @field_validator("reason", mode="after")
     @classmethod
     def _some(cls, reason: str) -> str:
-        return reason.strip() or "no reason given"
-
-
-def standing_for_some(edits: object) -> object:
-    """The edits that name inputs; one without would enter the skill with nobody's support.
-
-    Inspect does not send lengths of lists and strings to servers, so weak models leave them empty.
-    """
-    if not isinstance(edits, list):
-        return edits
-    return [edit for edit in edits if not (isinstance(edit, dict) and edit.get("ids") == [])]
+        return reason or "no reason given"
 
 
 class MergeResult(Output):
     """What a merger returns: every input id stands in exactly one edit or is dropped."""
 
     reasoning: str = Field(default="", description="How duplicates and conflicts were settled.")
-    edits: Annotated[list[MergedEdit], BeforeValidator(standing_for_some)] = Field(description="The merged edits.")
-    dropped: list[DroppedEdit] = Field(default_factory=list, description="Input edits left out, each with a reason.")
+    edits: Rows[MergedEdit] = Field(description="The merged edits.")
+    dropped: Rows[DroppedEdit] = Field(default_factory=list, description="Input edits left out, each with a reason.")
 
 
 class Merged(BaseModel):
@@ -155,7 +147,8 @@ def alike(one: Edit, other: Edit, threshold: float) -> bool:
 def account(inputs: Sequence[Edit], result: MergeResult) -> list[str]:
     """What is wrong with a merger's account of its inputs: one sentence per problem."""
     known = {edit.id for edit in inputs}
-    named = [name for edit in result.edits for name in edit.ids] + [drop.id for drop in result.dropped]
+    dropped = {drop.id for drop in result.dropped}
+    named = [*(name for edit in result.edits for name in edit.ids), *dropped]
     problems = [f"id {name!r} is not among the inputs" for name in sorted(set(named) - known)]
     problems += [
         f"id {name!r} is missing: put it into the ids of one edit, or into dropped"
@@ -187,7 +180,8 @@ def settle(node: str, inputs: Sequence[Edit], result: MergeResult) -> MergeStep:
         written = Edit(id=f"m{node}.{number}", support=(), **text)
         edits.append(with_support(written, sources))
         merged += [Merged(edit=source, into=written.id) for source in sources]
-    dropped = [Dropped(edit=by_id[drop.id], reason=drop.reason) for drop in result.dropped]
+    reasons = {drop.id: drop.reason for drop in result.dropped}
+    dropped = [Dropped(edit=by_id[name], reason=reason) for name, reason in reasons.items()]
     return MergeStep(node=node, edits=tuple(edits), merged=tuple(merged), dropped=tuple(dropped))
 
 

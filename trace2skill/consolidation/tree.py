@@ -7,7 +7,7 @@ the patches, the skill and the answers.
 
 import json
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from inspect_ai import SampleSource, Task
@@ -169,14 +169,28 @@ def _merger(asking: Asking, min_support: int) -> Solver:
 async def _merge(state: TaskState, edits: Sequence[Edit], asking: Asking, min_support: int) -> MergeStep:
     node: str = state.metadata["node"]
     joined = join_duplicates(edits)
-    step = await _merge_groups(state, node, joined.edits, asking, min_support, whole=True)
+
+    def prompt(group: Sequence[Edit]) -> str:
+        return asking.prompts.render(
+            "merger", min_support=min_support, files=numbered_files(asking.skill, group), edits=edit_lines(group)
+        )
+
+    if len(joined.edits) < 2:
+        return MergeStep(node=node, edits=joined.edits, merged=joined.merged)
+    step = await _ask_groups(state, node, joined.edits, asking, prompt, whole=True)
     return step.model_copy(update={"node": node, "merged": joined.merged + step.merged})
 
 
-async def _merge_groups(
-    state: TaskState, node: str, edits: Sequence[Edit], asking: Asking, min_support: int, *, whole: bool
+async def _ask_groups(
+    state: TaskState,
+    node: str,
+    edits: Sequence[Edit],
+    asking: Asking,
+    prompt: Callable[[Sequence[Edit]], str],
+    *,
+    whole: bool,
 ) -> MergeStep:
-    """A merge; where the model does not manage it as a whole, in two smaller groups, whose results stand side by side.
+    """A merge or a resolution; where the model does not manage it as a whole, in two groups that stand side by side.
 
     Groups are made smaller once where the account stayed wrong, and as often as it takes where they do not fit in the
     model's context.
@@ -186,16 +200,11 @@ async def _merge_groups(
         node: Name of the group; new edits are named after it.
         edits: The group.
         asking: The skill, and how the merger is asked.
-        min_support: Support that edits of SKILL.md need.
+        prompt: What it is asked about a group.
         whole: Whether the group has not been made smaller yet.
     """
-    if len(edits) < 2:
-        return MergeStep(node=node, edits=tuple(edits))
-    prompt = asking.prompts.render(
-        "merger", min_support=min_support, files=numbered_files(asking.skill, edits), edits=edit_lines(edits)
-    )
     try:
-        return settle(node, edits, await _ask(state, edits, prompt, asking))
+        return settle(node, edits, await _ask(state, edits, prompt(edits), asking))
     except ModelOutputError as error:
         if len(edits) < SMALLEST_GROUP or not (whole or isinstance(error, ContextOverflowError)):
             return MergeStep(node=node, edits=tuple(edits), passed_through=str(error))
@@ -203,7 +212,7 @@ async def _merge_groups(
     ordered = sorted(edits, key=lambda edit: (edit.file, edit.target, edit.id))
     half = len(ordered) // 2
     halves = [
-        await _merge_groups(state, f"{node}{name}", group, asking, min_support, whole=False)
+        await _ask_groups(state, f"{node}{name}", group, asking, prompt, whole=False)
         for name, group in (("a", ordered[:half]), ("b", ordered[half:]))
     ]
     return MergeStep(
@@ -217,13 +226,12 @@ async def _merge_groups(
 
 async def _resolve(state: TaskState, edits: Sequence[Edit], asking: Asking) -> MergeStep:
     kept = [Edit.model_validate(edit) for edit in state.metadata["kept"]]
-    prompt = asking.prompts.render(
-        "resolver", files=numbered_files(asking.skill, [*kept, *edits]), kept=edit_lines(kept), edits=edit_lines(edits)
-    )
-    try:
-        return settle(RESOLUTION, edits, await _ask(state, edits, prompt, asking))
-    except ModelOutputError as error:
-        return MergeStep(node=RESOLUTION, edits=tuple(edits), passed_through=str(error))
+
+    def prompt(group: Sequence[Edit]) -> str:
+        files = numbered_files(asking.skill, [*kept, *group])
+        return asking.prompts.render("resolver", files=files, kept=edit_lines(kept), edits=edit_lines(group))
+
+    return await _ask_groups(state, RESOLUTION, edits, asking, prompt, whole=True)
 
 
 async def _ask(state: TaskState, edits: Sequence[Edit], prompt: str, asking: Asking) -> MergeResult:

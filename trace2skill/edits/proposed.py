@@ -1,8 +1,10 @@
 """An edit as a model writes it: the schema that it is decoded under."""
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
-from trace2skill.edits.patch import Operation
+from trace2skill.edits.patch import Edit, Operation
 from trace2skill.models.structured import Output
 
 
@@ -22,3 +24,18 @@ class ProposedEdit(Output):
     old: str = Field(default="", description="replace_in_section only: the text to replace, copied exactly.")
     content: str = Field(default="", description="The new text. For add_section it begins with the heading line.")
     rationale: str = Field(default="", description="One sentence: why this helps.")
+
+
+def unread(source: str, reasons: Iterable[str], first: int, support: tuple[str, ...] = ()) -> tuple[Edit, ...]:
+    """The rows of an answer that cannot be read as edits, as edits that are always rejected.
+
+    Args:
+        source: What their ids begin with.
+        reasons: Why each cannot be read.
+        first: Number of the first.
+        support: Trajectories that support them.
+    """
+    return tuple(
+        Edit(id=f"{source}.{number}", file="", op="unknown", rationale=reason, support=support)
+        for number, reason in enumerate(reasons, start=first)
+    )

@@ -5,11 +5,11 @@ Inspect knows the error's words, it hands them over as if they were the answer. 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from inspect_ai.agent import Agent, AgentState, agent
 from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput
-from inspect_ai.tool import Tool
+from inspect_ai.tool import Tool, ToolCall
 
 from trace2skill.errors import ContextOverflowError
 from trace2skill.models.servers import RefusedError, generate
@@ -79,19 +79,23 @@ async def _generated(
         return ModelOutput.from_content(str(model), error.said, stop_reason="model_length")
 
 
-def turns_of(model: Model, config: GenerateConfig) -> Agent:
+def turns_of(model: Model, config: GenerateConfig, readable: Callable[[ToolCall], ToolCall] | None = None) -> Agent:
     """The model as `react` takes it, with settings of its own; `react` ends when a conversation is too long.
 
     Args:
         model: The model.
         config: Its settings.
+        readable: What a tool call is taken for; Inspect refuses one for every row of a list that does not fit.
     """
 
     @agent(name="turn", description="One turn of a model.")
     def turn() -> Agent:
         async def execute(state: AgentState, tools: list[Tool]) -> AgentState:
             state.output = await _answer(model, state.messages, config, tools)
-            state.messages.append(state.output.message)
+            message = state.output.message
+            if readable and message.tool_calls:
+                message = message.model_copy(update={"tool_calls": [readable(each) for each in message.tool_calls]})
+            state.messages.append(message)
             return state
 
         return execute

@@ -1,8 +1,9 @@
 """Structured output: decode under a schema, validate, and let the model repair what is wrong."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from inspect_ai.model import (
     ChatMessage,
@@ -14,7 +15,17 @@ from inspect_ai.model import (
     ResponseSchema,
 )
 from inspect_ai.util import json_schema
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from trace2skill.errors import ContextOverflowError, ModelOutputError
 from trace2skill.models.calling import call, was_cut_off
@@ -34,15 +45,72 @@ Return the whole corrected JSON object, nothing else."""
 CUT_OFF = "(This answer was cut off at its limit of tokens and is left out.)"
 
 
+@dataclass
+class Reading:
+    """What validation passes over in an output. As its context, it is filled."""
+
+    left_out: list[str] = field(default_factory=list)
+    """For each row of `Rows` that cannot be used, why."""
+    ignored: list[str] = field(default_factory=list)
+    """Keys that nobody asked for."""
+    raw: bool = False
+    """Whether strings stay as they came, to be `restored` later."""
+
+
 class Output(BaseModel):
-    """Base of all structured outputs, those that come as arguments of tool calls among them."""
+    """Base of all structured outputs, those that come as arguments of tool calls among them.
+
+    The schema allows no further keys and no null; where an output has them, it is read as if they were not there.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    _left_out: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """For each row that could not be used, why."""
+        return self._left_out
+
     @model_validator(mode="before")
     @classmethod
-    def _restored(cls, value: Any) -> Any:
-        return restored(value)
+    def _as_meant(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, dict):
+            return value
+        reading = info.context if isinstance(info.context, Reading) else Reading()
+        unknown = sorted(str(key) for key in value if key not in cls.model_fields)
+        reading.ignored += [f"There is no key {key!r}: it is ignored." for key in unknown]
+        read = value if reading.raw else restored(value)
+        return {key: each for key, each in read.items() if key in cls.model_fields and each is not None}
+
+
+def _usable(rows: Any, validate: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    if not isinstance(rows, list):
+        return validate(rows)
+    usable: list[Any] = []
+    for number, row in enumerate(rows):
+        try:
+            usable += validate([row])
+        except ValidationError as error:
+            if isinstance(info.context, Reading):
+                info.context.left_out.append("; ".join(_problems(error, info.field_name, number)))
+    return usable
+
+
+def _texts(rows: Any) -> Any:
+    if not isinstance(rows, list):
+        return rows
+    return list(dict.fromkeys(row.strip() for row in rows if isinstance(row, str) and row.strip()))
+
+
+Row = TypeVar("Row")
+Rows = Annotated[list[Row], WrapValidator(_usable)]
+"""A list in which a row that cannot be used is no reason to lose the others.
+
+Inspect does not send lengths of lists and strings to all servers, so weak models leave them empty.
+"""
+Texts = Annotated[list[str], BeforeValidator(_texts)]
+"""A list of strings, each once: without padding, blanks, and what is no string."""
 
 
 Check = Callable[[T], list[str]]
@@ -63,7 +131,8 @@ async def generate_structured(
 
     Servers that support it (vLLM among them) decode under the schema; the result is validated in any case. No
     round is spent where it cannot help: after an answer that was cut off twice, that came again word for word, or
-    whose correction no longer fits in the context.
+    whose correction no longer fits in the context. Of rows that cannot be used, the model is told once, and the others
+    are used in any case; a correction that has fewer than these is none.
 
     Args:
         model: The model to ask.
@@ -83,6 +152,7 @@ async def generate_structured(
     """
     asked = (config or GenerateConfig()).merge(GenerateConfig(response_schema=_schema(output, name)))
     usable: T | None = None
+    right = 0
     problems: list[str] = []
     answers: list[str] = []
     for _ in range(1 + MAX_REPAIRS):
@@ -98,10 +168,13 @@ async def generate_structured(
         # Half an answer teaches nothing, and would fill the context.
         conversation.append(_in_place_of(reply.message, CUT_OFF) if cut_off else reply.message)
         if parsed is not None:
-            advice = advise(parsed) if advise and usable is None else []
-            if not advice:
+            if usable is not None:
+                return parsed if _count(parsed) >= right else usable
+            advice = advise(parsed) if advise else []
+            problems += advice
+            if not problems:
                 return parsed
-            usable, problems = parsed, advice
+            usable, right = parsed, _count(parsed) - len(advice)
         elif cut_off:
             problems = [f"It was cut off after {_length(reply)} tokens. Be brief: fewer and shorter entries."]
         same = bool(answers) and reply.completion == answers[-1]
@@ -138,13 +211,37 @@ def _schema(output: type[BaseModel], name: str) -> ResponseSchema:
 
 
 def parse(text: str, output: type[T], check: Check[T] | None = None) -> tuple[T | None, list[str]]:
-    """Validate a model's text: the parsed object and no problems, or nothing and what is wrong with it."""
+    """Validate a model's text.
+
+    Args:
+        text: The text.
+        output: What it must be.
+        check: What it must satisfy besides.
+
+    Returns:
+        The parsed object, or nothing where it is of no use; and what is wrong with it.
+    """
+    reading = Reading()
     try:
-        parsed = output.model_validate(decode(text))
+        parsed = output.model_validate(decode(text), context=reading)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc'])) or 'the output'}: {e['msg']}" for e in error.errors()[:10]]
-        return None, problems
+        return None, _problems(error)[:10]
     except ValueError as error:
         return None, [f"It is no JSON: {error}."]
+    if isinstance(parsed, Output):
+        parsed._left_out = tuple(reading.left_out)
+    passed_over = [*reading.left_out, *reading.ignored][:10]
     problems = check(parsed) if check else []
-    return (None, problems) if problems else (parsed, [])
+    unusable = problems or (reading.left_out and not _count(parsed))
+    return None if unusable else parsed, [*problems, *passed_over]
+
+
+def _problems(error: ValidationError, *place: str | int | None) -> list[str]:
+    """What is wrong, each with its place; that of a row begins with `place` instead of its place in a list of one."""
+    found = [([*place, *each["loc"][1:]] if place else each["loc"], each["msg"]) for each in error.errors()]
+    return [f"{'.'.join(map(str, loc)) or 'the output'}: {message}" for loc, message in found]
+
+
+def _count(output: BaseModel) -> int:
+    """The rows of an output that are objects."""
+    return sum(isinstance(row, Output) for _, rows in output if isinstance(rows, list) for row in rows)

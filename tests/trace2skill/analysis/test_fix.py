@@ -89,9 +89,7 @@ async def submissions(state: TaskState, submission: Submission) -> dict[str, str
     }
     for name, content in files.items():
         await sandbox().write_file(name, content)
-    many = LESSONS * (MAX_LESSONS + 1)
     said = {
-        "too many": await answer(tool, fix="fix.py", causes=["c"], lessons=many),
         "missing": await answer(tool, fix="gone.py", causes=["c"], lessons=LESSONS),
     }
     for fix in [*NO_FIXES, "long.py", "image.py", "folder.py"]:
@@ -173,10 +171,6 @@ def test_every_verdict_that_was_shown_is_kept_whole_and_no_other(checked: EvalSa
         "expected 1241, got 12.5",
         "total.txt is missing",
     ]
-
-
-def test_too_many_lessons_are_refused(submitted: dict[str, str]) -> None:
-    assert submitted["too many"] == "REFUSED At most 3 lessons, but 4 were given. Keep the most general ones."
 
 
 def test_a_fix_that_does_not_exist_is_refused(submitted: dict[str, str]) -> None:

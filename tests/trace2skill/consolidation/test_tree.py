@@ -1,5 +1,6 @@
 """The merge tree: what it asks for and when, and what a merger's answer becomes."""
 
+import json
 import math
 import random
 from collections.abc import Sequence
@@ -263,3 +264,31 @@ def test_an_incomplete_account_is_repaired_or_else_the_inputs_go_on(skill: Skill
     assert "id 't01.1' is missing" in steps["1/1"].passed_through
     assert "id 't01.1' is missing" in asked[1]
     assert len(asked) == 2, "the same answer twice ends it"
+
+
+def test_a_resolution_that_fails_as_a_whole_is_tried_in_smaller_groups(skill: Skill, tmp_path: Path) -> None:
+    rivals = [replace(f"t{n:02d}.1", f"- Read {TOPICS[n]} first.") for n in range(5)]
+    conflicting = [Patch(trajectory=edit.id[:3], edits=(edit,)) for edit in rivals]
+    asked: list[int] = []
+
+    def merger(messages: list[ChatMessage]) -> ModelOutput:
+        resolving = "<kept>" in messages[0].text
+        tag = "conflicting" if resolving else "edits"
+        block = messages[0].text.split(f"<{tag}>")[1].split(f"</{tag}>")[0]
+        rows = [json.loads(row) for row in block.split("\n") if row]
+        if resolving:
+            asked.append(len(rows))
+            if len(rows) > 2:
+                return structured({"edits": []})
+        fields = ("file", "rationale", "op", "target", "old", "content")
+        moved = {"op": "append_to_section", "old": ""} if resolving else {}
+        return structured(
+            {"edits": [{**{key: row[key] for key in fields}, **moved, "ids": [row["id"]]} for row in rows]}
+        )
+
+    steps = merge(conflicting, skill, scripted(merge_result=merger), tmp_path / "logs", batch=5)
+
+    assert asked == [4, 4, 2, 2]
+    assert steps[RESOLUTION].passed_through == ""
+    assert sorted(edit.support for edit in steps[RESOLUTION].edits) == [(f"t{n:02d}",) for n in range(1, 5)]
+    assert {edit.op for edit in steps[RESOLUTION].edits} == {"append_to_section"}

@@ -1,9 +1,11 @@
+import json
+
 import pytest
 from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, Model, ModelOutput, ModelUsage, get_model
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from trace2skill.errors import ContextOverflowError, ModelOutputError
-from trace2skill.models.structured import generate_structured, parse
+from trace2skill.models.structured import Output, Rows, Texts, generate_structured, parse
 
 
 class Answer(BaseModel):
@@ -131,3 +133,66 @@ async def test_a_limit_that_does_not_fit_beside_the_prompt_gives_way() -> None:
 
     assert (await generate_structured(model, conversation, Answer, "answer", config=config)).value == 3
     assert limits == [4096, 3192]
+
+
+class Item(Output):
+    name: str = Field(min_length=1)
+    note: str = ""
+
+
+class Listed(Output):
+    items: Rows[Item]
+    words: Texts = Field(default_factory=list)
+
+
+GOOD_ITEM = {"name": "a"}
+
+
+async def listed(*answers: object) -> tuple[Listed, list[ChatMessage]]:
+    conversation: list[ChatMessage] = [ChatMessageUser(content="?")]
+    model = scripted(*(json.dumps(answer) for answer in answers))
+    return await generate_structured(model, conversation, Listed, "listed"), conversation
+
+
+async def test_a_bad_row_is_told_once_and_may_be_corrected() -> None:
+    both = {"items": [GOOD_ITEM, {"name": "b"}]}
+    answer, conversation = await listed({"items": [GOOD_ITEM, {"name": ""}]}, both)
+
+    assert [item.name for item in answer.items] == ["a", "b"]
+    assert answer.left_out == ()
+    assert "- items.1.name: String should have at least 1 character" in conversation[2].text
+
+
+@pytest.mark.parametrize("correction", [{"items": []}, {"items": [{}]}, {"items": [{"name": ""}]}, {}, "x"])
+async def test_a_correction_that_loses_good_rows_is_none(correction: object) -> None:
+    answer, _ = await listed({"items": [{"name": ""}, GOOD_ITEM]}, correction, correction)
+
+    assert [item.name for item in answer.items] == ["a"]
+    assert len(answer.left_out) == 1
+
+
+async def test_an_answer_without_a_usable_row_is_repaired() -> None:
+    answer, conversation = await listed({"items": [{}, {"name": ""}]}, {"items": [GOOD_ITEM]})
+
+    assert len(answer.items) == 1
+    assert "items.0.name: Field required" in conversation[2].text
+    with pytest.raises(ModelOutputError, match="no usable listed in 2 attempts"):
+        await listed({"items": [{}]}, {"items": [{}]})
+
+
+async def test_an_empty_list_is_an_answer() -> None:
+    answer, conversation = await listed({"items": [], "words": None})
+
+    assert (answer.items, len(conversation)) == ([], 2)
+
+
+def test_texts_are_stripped_and_stand_once() -> None:
+    parsed, problems = parse('{"items": [], "words": ["a ", "a", "", null, 3, {}, "b"]}', Listed)
+
+    assert parsed is not None
+    assert (parsed.words, problems) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize("items", ["null", "3", '{"name": "a"}'])
+def test_what_is_no_list_is_no_list_of_rows(items: str) -> None:
+    assert parse(f'{{"items": {items}}}', Listed)[0] is None
