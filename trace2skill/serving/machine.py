@@ -32,8 +32,7 @@ def look_around(folder: Path) -> Iterator[Finding]:
     yield from _data()
     yield _disk(folder)
     yield _libreoffice()
-    gpus = find_gpus()
-    yield Finding(name="GPUs", state="ok" if gpus.number else "skipped", said=str(gpus))
+    yield _gpus()
     python = vllm_python()
     yield Finding(
         name="vLLM",
@@ -96,6 +95,14 @@ def _disk(folder: Path) -> Finding:
         fix = f"a study wants {_FREE_GB} GB besides the weights"
         return Finding(name="disk", state="failed", said=said, fix=fix, needed=False)
     return Finding(name="disk", state="ok", said=said)
+
+
+def _gpus() -> Finding:
+    gpus = find_gpus()
+    if gpus.problem:
+        fix = "mend the driver (a new one wants a reboot), or tell `serve` what there is: --gpus 1 --gpu-memory 80"
+        return Finding(name="GPUs", state="failed", said=str(gpus), fix=fix, needed=False)
+    return Finding(name="GPUs", state="ok" if gpus.number else "skipped", said=str(gpus))
 
 
 def _libreoffice() -> Finding:
