@@ -1,16 +1,16 @@
 """`trace2skill doctor`: the probes of an endpoint, and a look around this machine, as lines."""
 
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import click
 
 from trace2skill.models.sampling import load_model_profile
 from trace2skill.models.serving import Abilities
-from trace2skill.serving.endpoint import KEY_VARIABLE, Endpoint
+from trace2skill.serving.endpoint import Endpoint, find_key
 from trace2skill.serving.finding import Finding
 from trace2skill.serving.machine import look_around
 from trace2skill.serving.probes import Asked, probe
@@ -37,13 +37,15 @@ def doctor_command(url: str | None, model: str, profile: str | None, images: boo
     with 1 if something that is needed failed.
     """
     serving = load_model_profile(profile).serving if profile else None
+    endpoint = Endpoint(url=address(url), model=model, key=find_key(), seconds=timeout) if url else None
     failed = report(look_around(Path.cwd()))
-    if url:
+    if endpoint:
         asked = Asked(
-            endpoint=Endpoint(url=address(url), model=model, key=os.environ.get(KEY_VARIABLE), seconds=timeout),
+            endpoint=endpoint,
             abilities=(serving.abilities if serving else Abilities()).model_copy(update={"images": images}),
             known=serving is not None,
             context=serving.limits.context.tokens if serving else None,
+            contexts=serving.contexts if serving else {},
         )
         click.echo()
         failed += certify(asked)
@@ -57,8 +59,20 @@ def doctor_command(url: str | None, model: str, profile: str | None, images: boo
 
 
 def address(url: str) -> str:
-    """A URL as clients take it: with its scheme, and without a slash at its end."""
-    return (url if "://" in url else f"http://{url}").rstrip("/")
+    """A URL as clients take it: with its scheme, and without a slash at its end.
+
+    Raises:
+        click.BadParameter: It is none.
+    """
+    whole = (url if "://" in url else f"http://{url}").rstrip("/")
+    try:
+        parts = urlsplit(whole)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError as error:  # a port that is no port
+        raise click.BadParameter(f"{printable(url)} is no address: {error}") from error
+    if not fits or not whole.isprintable() or " " in whole:
+        raise click.BadParameter(f"{printable(url)} is no address such as http://127.0.0.1:8000/v1")
+    return whole
 
 
 def certify(asked: Asked) -> int:

@@ -1,18 +1,17 @@
 """`trace2skill serve`: a profile's command shown, or run and certified."""
 
-import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import click
 
 from trace2skill.cli.doctor import SECONDS, certify
 from trace2skill.errors import Trace2SkillError
 from trace2skill.serving.command import HOST, PORT, Launch, plan_launch
-from trace2skill.serving.endpoint import KEY_VARIABLE, Endpoint
+from trace2skill.serving.endpoint import Endpoint, find_key
 from trace2skill.serving.gpus import Gpus, find_gpus
 from trace2skill.serving.probes import Asked
 from trace2skill.serving.server import check_port, find_vllm, running
@@ -87,14 +86,21 @@ def serve_command(
     for argument in launch.missing:
         raise Trace2SkillError(f"{argument.file} is not in this folder. {argument.source}.")
     program = find_vllm(vllm)
+    asked = _asked(launch, call_timeout)
     check_port(launch)
     click.echo(launch.shell(program))
     file = log or Path("runs/serve") / f"{port}.log"
     click.echo(f"Waiting for its first answer; it writes to {file}.", err=True)
-    with _stoppable(), running(launch, program, file, timeout) as process:
-        failed = certify(_asked(launch, call_timeout))
-        if not check_only:
-            _hold(launch, process.wait)
+    try:
+        with running(launch, program, file, timeout) as process:
+            failed = certify(asked)
+            if not check_only:
+                _hold(launch, process.wait)
+    except KeyboardInterrupt as interrupted:
+        if not interrupted.args:  # it came when the server was gone already
+            raise
+        click.echo("Interrupted before it was certified; the server was stopped.", err=True)
+        sys.exit(128 + interrupted.args[0])
     if failed:
         click.echo(f"{failed} needed {'probe' if failed == 1 else 'probes'} failed.", err=True)
         sys.exit(1)
@@ -102,8 +108,10 @@ def serve_command(
 
 def _gpus(count: int | None, memory: float | None) -> Gpus:
     found = find_gpus()
-    if count is None and memory is None:
-        return found
+    if found.beside or found.problem:
+        click.echo(f"# found: {found}", err=True)
+    if memory is None and (count is None or count <= found.number):
+        return found if count is None else found._replace(number=count)
     return Gpus(found.number if count is None else count, memory or found.memory or 80)
 
 
@@ -120,37 +128,26 @@ def _explain(launch: Launch) -> None:
 
 def _asked(launch: Launch, seconds: float) -> Asked:
     return Asked(
-        endpoint=Endpoint(url=launch.url, model=launch.model, key=os.environ.get(KEY_VARIABLE), seconds=seconds),
+        endpoint=Endpoint(url=launch.url, model=launch.model, key=find_key(), seconds=seconds, direct=True),
         abilities=launch.serving.abilities.model_copy(update={"images": launch.images}),
         known=True,
-        context=launch.context,
     )
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C and a request to end stop the server too, also in a shell's background, where Ctrl-C is ignored."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _hold(launch: Launch, wait: Callable[[], int]) -> None:
     """Wait until the server ends or the user ends it."""
+    host = urlsplit(launch.url).hostname
+    past = f"  export NO_PROXY={host},$NO_PROXY\n" if getproxies() else ""
     try:
         click.echo(
-            f"\nServing at {launch.url}. In another terminal:\n"
+            f"\nServing at {launch.url}. In another terminal:\n{past}"
             f"  export VLLM_BASE_URL={launch.url}\n"
             f"  inspect eval evals/spreadsheet.py --model vllm/{launch.model} -T dataset=sample\n"
             "Ctrl-C stops the server."
         )
         code = wait()
     except KeyboardInterrupt:
-        click.echo("Stopping the server.", err=True)
+        click.echo("Stopping the server; once more kills it.", err=True)
     else:
         raise Trace2SkillError(f"The server ended by itself, with exit code {code}; its log says why.")
 

@@ -1,17 +1,22 @@
 """An OpenAI-compatible endpoint: what it serves, what it counts, and one bounded call of its model."""
 
+import ipaddress
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import anyio
 import httpx2
 from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput, get_model
 from inspect_ai.tool import Tool, ToolDef, ToolInfo
-from openai import APIError, APITimeoutError
+from openai import APIError, APITimeoutError, DefaultAsyncHttpxClient
 
+from trace2skill.errors import Trace2SkillError
 from trace2skill.serving.finding import ProbeError
 from trace2skill.text import printable
 
@@ -22,6 +27,20 @@ _SHOWN = 300
 _LISTING_SECONDS = 15
 # What takes no model at all answers within this time, or something is wrong.
 _COUNTER = re.compile(r"^vllm:prefix_cache_(hits|queries)(?:_total)?(?:\{[^}]*\})? ([0-9.eE+]+)$", re.M)
+
+
+def find_key() -> str | None:
+    """The endpoint's key, if the environment has one.
+
+    Raises:
+        Trace2SkillError: No header of HTTP can carry it.
+    """
+    key = os.environ.get(KEY_VARIABLE) or None
+    if key and not (key.isascii() and key.isprintable()):
+        raise Trace2SkillError(
+            f"{KEY_VARIABLE} holds a line break or a letter outside ASCII, which no request can carry. Export it anew."
+        )
+    return key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +57,8 @@ class Endpoint:
     """Time limit of a call."""
     context: int | None = None
     """Tokens that the server says it takes."""
+    direct: bool = False
+    """Whether it is of this machine, and so asked past any proxy; an address of the loopback always is."""
 
     async def generate(
         self,
@@ -70,7 +91,21 @@ class Endpoint:
     def _opened(self) -> Model:
         # Not the provider `vllm`: it takes the second address of a model's name for the first one.
         name = f"openai-api/endpoint/{self.model}"
-        return get_model(name, base_url=self.url, api_key=self.key or "none", memoize=False)
+        past: dict[str, Any] = {} if self._proxied else {"http_client": DefaultAsyncHttpxClient(trust_env=False)}
+        return get_model(name, base_url=self.url, api_key=self.key or "none", memoize=False, **past)
+
+    @property
+    def _proxied(self) -> bool:
+        return not (self.direct or _is_loopback(urlsplit(self.url).hostname or ""))
+
+    @property
+    def _way(self) -> str:
+        """The proxy that stands between, as a message goes on."""
+        parts = urlsplit(self.url)
+        proxy = getproxies().get(parts.scheme) or getproxies().get("all")
+        if not self._proxied or not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+            return ""
+        return f" through the proxy {proxy.rpartition('@')[2]} (NO_PROXY={parts.hostname} goes past it)"
 
     async def models(self) -> list[dict[str, Any]]:
         """What is served here.
@@ -81,11 +116,14 @@ class Endpoint:
         response = await self._get(f"{self.url}/models")
         if response.status_code in (401, 403):
             said = "the server wants a key" if self.key is None else "the server refuses the key"
-            raise ProbeError(f"{said} ({response.status_code})", f"export {KEY_VARIABLE}=... and try again")
+            raise ProbeError(f"{said} ({response.status_code}{self._way})", f"export {KEY_VARIABLE}=... and try again")
         if response.status_code != 200:
+            busy = response.status_code == 429 or response.status_code >= 500
             raise ProbeError(
-                f"{self.url}/models answers with {response.status_code}",
-                "name the address as Inspect takes it, for instance http://127.0.0.1:8000/v1",
+                f"{self.url}/models answers with {response.status_code}{self._way}",
+                "the server is busy, not ready or broken: try again, and look at its log"
+                if busy
+                else "name the address as Inspect takes it, for instance http://127.0.0.1:8000/v1",
             )
         try:
             listed = response.json()["data"]
@@ -112,19 +150,22 @@ class Endpoint:
         seconds = min(self.seconds, _LISTING_SECONDS)
         try:
             with anyio.fail_after(seconds):
-                async with httpx2.AsyncClient(timeout=seconds, headers=headers) as client:
+                async with httpx2.AsyncClient(timeout=seconds, headers=headers, trust_env=self._proxied) as client:
                     return await client.get(url)
         except (TimeoutError, httpx2.TimeoutException) as error:
             raise self._silent(seconds) from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, OSError, ValueError) as error:
+            plain = url.startswith("https:") and "SSL" in str(error) and "CERTIFICATE" not in str(error)
             raise ProbeError(
-                f"nothing answers at {self.url}: {shown(str(error) or type(error).__name__)}",
-                "start a server (`trace2skill serve PROFILE`), or name another address",
+                f"nothing answers at {self.url}{self._way}: {shown(str(error) or type(error).__name__)}",
+                "if the server speaks plain HTTP, use http://"
+                if plain
+                else "start a server (`trace2skill serve PROFILE`), or name another address",
             ) from error
 
     def _silent(self, seconds: float) -> ProbeError:
         return ProbeError(
-            f"{self.url} took the request and did not answer within {seconds:g} s",
+            f"{self.url} took the request{self._way} and did not answer within {seconds:g} s",
             "look at the server's log; if it is only slow, give it more time (--timeout of `doctor`, "
             "--call-timeout of `serve`)",
         )
@@ -132,11 +173,20 @@ class Endpoint:
 
 def _cause(error: BaseException) -> BaseException:
     """What the client met, beneath what Inspect and its retries make of it."""
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, APIError):
+    seen = error
+    below: BaseException | None = error
+    while below is not None and not isinstance(seen, APIError):
+        seen = below
         attempt = getattr(seen, "last_attempt", None)  # of an error of the library that retries
-        seen = attempt.exception() if attempt else seen.__cause__ or seen.__context__
-    return seen or error
+        below = attempt.exception() if attempt else seen.__cause__ or seen.__context__
+    return seen
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def shown(text: str) -> str:

@@ -3,7 +3,7 @@
 import io
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
@@ -80,6 +80,8 @@ class Asked:
     """Whether a profile says so, or it is a guess."""
     context: int | None = None
     """Tokens that must fit, prompt and answer together."""
+    contexts: Mapping[str, int] = field(default_factory=dict)
+    """The same for models of these names."""
 
 
 Probe = Callable[[Asked], Awaitable[str]]
@@ -88,12 +90,22 @@ Probe = Callable[[Asked], Awaitable[str]]
 async def probe(asked: Asked) -> AsyncIterator[Finding]:
     """Asks everything, one finding after the other; nothing is asked of an endpoint that does not answer."""
     try:
-        asked, said = await _endpoint(asked)
+        endpoint = await _endpoint(asked.endpoint)
     except ProbeError as error:
         yield Finding(name="endpoint", state="failed", said=error.said, fix=error.fix)
         yield Finding(name="the other probes", state="skipped", said="the endpoint failed")
         return
-    yield Finding(name="endpoint", state="ok", said=said)
+    has, wanted = endpoint.context, asked.contexts.get(endpoint.model, asked.context)
+    tokens = f", {has:,} tokens" if has else ""
+    yield Finding(name="endpoint", state="ok", said=f"{endpoint.url} has {endpoint.model}{tokens}")
+    if has and wanted and has < wanted:
+        yield Finding(
+            name="context",
+            state="failed",
+            said=f"it takes {has:,} tokens, the profile needs {wanted:,}",
+            fix=f"serve it with --max-model-len {wanted}",
+        )
+    asked = replace(asked, endpoint=endpoint, context=min(filter(None, (has, wanted)), default=None))
     try:
         await asked.endpoint.generate(_ask("Say yes."), _config(1))
     except ProbeError as error:
@@ -131,24 +143,18 @@ def _probes(asked: Asked) -> list[tuple[str, Probe, bool, str]]:
     ]
 
 
-async def _endpoint(asked: Asked) -> tuple[Asked, str]:
-    endpoint = asked.endpoint
+async def _endpoint(endpoint: Endpoint) -> Endpoint:
+    """The endpoint with the model that is asked there, and what that takes."""
     served = {str(entry["id"]): entry.get("max_model_len") for entry in await endpoint.models()}
-    listed = ", ".join(map(shown, served)) or "none"
-    if not endpoint.model and len(served) != 1:
+    listed = ", ".join(map(shown, served))
+    if not served:
+        raise ProbeError("it lists no model", "wait until it has loaded one")
+    if not endpoint.model and len(served) > 1:
         raise ProbeError(f"it has the models {listed}", "name one of them with --model")
     name = endpoint.model or next(iter(served))
     if name not in served:
         raise ProbeError(f"it has no model {name}; it has {listed}", "name one of them with --model")
-    length = served[name] if isinstance(served[name], int) else None
-    if length and asked.context and length < asked.context:
-        raise ProbeError(
-            f"it takes {length:,} tokens, the profile needs {asked.context:,}",
-            f"serve it with --max-model-len {asked.context}",
-        )
-    endpoint = replace(endpoint, model=name, context=length)
-    context = f", {length:,} tokens" if length else ""
-    return replace(asked, endpoint=endpoint, context=asked.context or length), f"{endpoint.url} has {name}{context}"
+    return replace(endpoint, model=name, context=served[name] if isinstance(served[name], int) else None)
 
 
 def _ask(text: str) -> list[ChatMessageUser]:
@@ -251,8 +257,18 @@ def _thought(output: ModelOutput) -> bool:
 
 
 async def _drawn(asked: Asked, seed: int = 1) -> str:
+    """What a model writes under a seed, its thoughts included: of some servers they are all that there is."""
     config = _config(40, temperature=1.0).merge(GenerateConfig(seed=seed))
-    return (await asked.endpoint.generate(_ask("Make up a word, and say what it means."), config)).completion
+    message = (await asked.endpoint.generate(_ask("Make up a word, and say what it means."), config)).message
+    parts = [] if isinstance(message.content, str) else message.content
+    thoughts = [part.reasoning or part.summary or "" for part in parts if isinstance(part, ContentReasoning)]
+    drawn = "".join([*thoughts, message.text])
+    if not drawn.strip():
+        raise ProbeError(
+            f"it cannot be told: of {config.max_tokens} tokens under seed {seed} nothing came back",
+            "look at the chat template and at the reasoning parser: something takes the answer away",
+        )
+    return drawn
 
 
 async def _seed_alone(asked: Asked) -> str:

@@ -59,10 +59,12 @@ class _Handler(BaseHTTPRequestHandler):
         faults = self.server.faults
         if "silent" in faults:
             self.server.released.wait(30)
-        if "locked" in faults and self.headers.get("Authorization") != "Bearer secret":
+        if "loading" in faults:
+            self._send({"error": "not yet"}, 503)
+        elif "locked" in faults and self.headers.get("Authorization") != "Bearer secret":
             self._send({"error": "no key"}, 401)
         elif self.path == "/v1/models" and "website" not in faults:
-            names = [MODEL, "other/model"] if "two" in faults else [MODEL]
+            names = [] if "none" in faults else [MODEL, "other/model"] if "two" in faults else [MODEL]
             self._send({"data": [{"id": name, "max_model_len": CONTEXT} for name in names]})
         elif self.path == "/health":
             self._send("")
@@ -83,6 +85,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "broken" in faults:
             self._send({"error": {"message": "the engine is dead"}}, 500)
             return
+        if "null" in faults:
+            self._send(None)
+            return
         text = _text(body)
         message: dict[str, Any] = {"role": "assistant", "content": "yes"}
         if body.get("tools"):
@@ -90,7 +95,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif body.get("response_format"):
             message = self._json(body)
         elif "Make up a word" in text:
-            message["content"] = self._draw(body["seed"])
+            drawn = self._draw(body["seed"])
+            if "wordless" in faults:
+                drawn = ""
+            message = {"role": "assistant", "content": drawn}
+            if "thoughtful" in faults:
+                message = {"role": "assistant", "content": "", "reasoning_content": drawn}
         elif "picture" in text:
             message["content"] = "I see nothing." if "blind" in faults else "7294"
         self._answer(message, text)

@@ -1,7 +1,9 @@
 """Each probe, against an endpoint that answers rightly and against one with just the fault that it is there for."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from socket import socket
+from types import MappingProxyType
 
 import pytest
 
@@ -34,11 +36,12 @@ async def ask(
     abilities: Abilities = ALL,
     seconds: float = 60,
     context: int | None = None,
+    contexts: Mapping[str, int] = MappingProxyType({}),
     key: str | None = None,
 ) -> dict[str, Finding]:
     with fake_endpoint(*faults) as server:
         endpoint = Endpoint(url=server.url, model=model, key=key, seconds=seconds)
-        asked = Asked(endpoint=endpoint, abilities=abilities, known=True, context=context)
+        asked = Asked(endpoint=endpoint, abilities=abilities, known=True, context=context, contexts=contexts)
         return {finding.name: finding async for finding in probe(asked)}
 
 
@@ -66,6 +69,8 @@ async def test_an_endpoint_that_answers_rightly_passes_all() -> None:
         ("thoughtless", "JSON schema, thinking on", "without a thought", "--reasoning-parser"),
         ("unseeded", "seed repeats, alone", "one seed, two answers", "ignores `seed`"),
         ("drifting", "seed repeats, alone", "two answers that part after", "obeys `seed`"),
+        ("wordless", "seed repeats, alone", "under seed 1 nothing came back", "reasoning parser"),
+        ("wordless", "seed repeats, among 8 others", "nothing came back", "reasoning parser"),
         ("batched", "seed repeats, among 8 others", "another answer than alone", "VLLM_BATCH_INVARIANT=1"),
         ("blind", "image", "it read I see nothing. where 7294 is written", "serve it with images"),
         ("uncached", "prefix cache", "0 of", "--mamba-cache-mode align --prefix-match-unit 16"),
@@ -120,6 +125,8 @@ async def test_what_the_profile_denies_is_not_asked() -> None:
         (("two",), "", None, f"it has the models {MODEL}, other/model", "--model"),
         (("locked",), "", None, "wants a key (401)", "export VLLM_API_KEY="),
         (("locked",), "", "wrong", "refuses the key (401)", "export VLLM_API_KEY="),
+        (("none",), "", None, "it lists no model", "wait"),
+        (("loading",), "", None, "/v1/models answers with 503", "try again"),
         (("website",), "", None, "/v1/models answers with 404", "/v1"),
     ],
 )
@@ -168,5 +175,68 @@ async def test_nobody_listens() -> None:
 async def test_a_context_that_is_shorter_than_the_profile_needs() -> None:
     found = await ask(context=CONTEXT * 2)
 
-    assert found["endpoint"].said == f"it takes {CONTEXT:,} tokens, the profile needs {CONTEXT * 2:,}"
-    assert f"--max-model-len {CONTEXT * 2}" in found["endpoint"].fix
+    assert list(found) == ["endpoint", "context", *PROBES[1:]]
+    assert found["context"].said == f"it takes {CONTEXT:,} tokens, the profile needs {CONTEXT * 2:,}"
+    assert f"--max-model-len {CONTEXT * 2}" in found["context"].fix
+    assert {name for name, finding in found.items() if finding.state != "ok"} == {"context"}
+
+
+@pytest.mark.parametrize(("needed", "short"), [(CONTEXT, False), (CONTEXT + 1, True)])
+async def test_what_must_fit_depends_on_the_weights_that_are_served(needed: int, short: bool) -> None:
+    found = await ask(context=CONTEXT * 2, contexts={MODEL: needed, "other/model": 1})
+
+    assert ("context" in found) == short
+
+
+async def test_thoughts_are_compared_where_there_is_nothing_else() -> None:
+    same, random = await ask("thoughtful"), await ask("thoughtful", "unseeded")
+
+    assert same["seed repeats, alone"].said == "twice the same answer, another one for another seed"
+    assert "one seed, two answers" in random["seed repeats, alone"].said
+    assert random["seed repeats, among 8 others"].state == "failed"
+
+
+async def test_an_answer_that_is_none_is_shown_as_it_is() -> None:
+    found = await ask("null")
+
+    assert "None" in found["an answer"].said
+    assert "Future" not in found["an answer"].said
+
+
+async def test_no_proxy_stands_before_a_server_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxied(monkeypatch)
+
+    assert {finding.state for finding in (await ask()).values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("exempt", "said"), [("", "through the proxy 127.0.0.1:9 (NO_PROXY=model.invalid"), ("*", "at http")]
+)
+async def test_the_proxy_before_another_machine_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, exempt: str, said: str
+) -> None:
+    proxied(monkeypatch)
+    monkeypatch.setenv("NO_PROXY", exempt)
+    asked = Asked(endpoint=Endpoint(url="http://model.invalid:8000/v1", model="", seconds=5))
+    found = [finding async for finding in probe(asked)]
+
+    assert said in found[0].said
+    assert ("proxy" in found[0].said) == (not exempt)
+    assert "secret" not in found[0].said
+
+
+def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy at which nobody listens."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://me:secret@127.0.0.1:9")
+
+
+async def test_an_endpoint_without_encryption_is_told_from_none() -> None:
+    with fake_endpoint() as server:
+        asked = Asked(endpoint=Endpoint(url=server.url.replace("http:", "https:"), model="", seconds=5))
+        found = [finding async for finding in probe(asked)]
+
+    assert "use http://" in found[0].fix
