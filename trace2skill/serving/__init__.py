@@ -2,7 +2,7 @@
 
 Open `command.py` first (a profile as a command), then `server.py` (running it), `endpoint.py` and `probes.py` (what is
 asked of it), `machine.py` (what is looked at without it). `finding.py` is what either says, `gpus.py` what there is to
-serve on, `flags.py` holds a command against an installed vLLM.
+serve on, `weights.py` looks at a folder of weights, `flags.py` holds a command against an installed vLLM.
 """
 
 from trace2skill.serving.command import Launch, plan_launch

@@ -9,13 +9,23 @@ from trace2skill.errors import Trace2SkillError
 from trace2skill.models.sampling import ModelProfile, bundled_profiles, load_model_profile, profiles_folder
 from trace2skill.models.serving import Argument, Layout, Serving, Weights
 from trace2skill.serving.gpus import Gpus
+from trace2skill.serving.weights import check_weights
 
 HOST, PORT = "127.0.0.1", 8000
 """Where a server listens unless told otherwise."""
 
 _CONTEXT = "--max-model-len"
-_WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
+_RESERVED = {
+    "--host": "say it to `serve` itself: --host",
+    "--port": "say it to `serve` itself: --port",
+    "--model": "say it to `serve` itself: --model FOLDER, or `hub` of a profile of your own",
+    "--served-model-name": "it is `hub` of the profile; another one takes a profile of your own, and --model FOLDER",
+    "--api-key": "export VLLM_API_KEY=..., which vLLM reads too, and `ps` does not show",
+    "--uds": "it is asked at --host and --port",
+    "--ssl-certfile": "it is asked over plain HTTP; put a proxy with the certificate in front of it",
+    "--ssl-keyfile": "it is asked over plain HTTP; put a proxy with the certificate in front of it",
+}
+"""Arguments of vLLM without which `serve` would not find its server, and what to say instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +65,6 @@ class Launch:
     def model(self) -> str:
         """Name that it serves under."""
         return self.weights.hub
-
-    @property
-    def context(self) -> int:
-        """Tokens that it takes, prompt and answer together."""
-        named = self.arguments[self.arguments.index(_CONTEXT) + 1 :][:1]
-        return int(named[0]) if named and named[0].isdigit() else self.serving.limits.context.tokens
 
     def shell(self, vllm: str = "vllm") -> str:
         """The command, as a shell takes it."""
@@ -105,10 +109,15 @@ def plan_launch(
     form, layout = _fitting(name, serving, gpus, weights)
     if folder is not None:
         check_weights(folder)
+    host = host.removeprefix("[").removesuffix("]")
     if images and not serving.abilities.images:
         raise Trace2SkillError(f"{name} reads no images, its profile says. Leave out --images.")
     common = [*serving.arguments, *([serving.text_only] if serving.text_only and not images else [])]
     words = [word.replace("{profiles}", str(profiles_folder())) for argument in common for word in argument.split()]
+    words += [*shlex.split(layout.flags), *extra]
+    named = _options(words)
+    for option in sorted(named & _RESERVED.keys()):
+        raise Trace2SkillError(f"{option} cannot stand after -- or in a profile: {_RESERVED[option]}.")
     model = [str(folder)] if folder else [form.hub, "--revision", form.revision]
     return Launch(
         profile=profile,
@@ -117,15 +126,19 @@ def plan_launch(
         layout=layout,
         arguments=(
             *("serve", *model, "--served-model-name", form.hub, "--host", host, "--port", str(port)),
-            *([] if _CONTEXT in extra else [_CONTEXT, str(layout.context or serving.limits.context.tokens)]),
-            *(*words, *shlex.split(layout.flags), *extra),
+            *([] if _CONTEXT in named else [_CONTEXT, str(layout.context or serving.limits.context.tokens)]),
+            *words,
         ),
         missing=tuple(argument for argument in common if argument.file and not Path(argument.file).is_file()),
         folder=folder,
         images=images,
         host=host,
         port=port,
-        environment=serving.environment | ({"HF_HUB_OFFLINE": "1"} if folder else {}),
+        environment={
+            **serving.environment,
+            **(gpus.environment if layout.gpus else {}),
+            **({"HF_HUB_OFFLINE": "1"} if folder else {}),
+        },
     )
 
 
@@ -163,29 +176,10 @@ def _fitting(name: str, serving: Serving, gpus: Gpus, wanted: str | None) -> tup
     )
 
 
+def _options(words: Sequence[str]) -> set[str]:
+    """Names of the options among arguments of vLLM, which takes `--a-b 1`, `--a_b 1` and `--a-b=1` alike."""
+    return {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
+
+
 def _either(layouts: Sequence[Layout]) -> str:
     return " or ".join(str(layout) for layout in layouts)
-
-
-def check_weights(folder: Path) -> None:
-    """Sees to it that a folder holds a model as the hub publishes them.
-
-    Raises:
-        Trace2SkillError: It does not; the message says what is missing.
-    """
-    if folder.suffix == ".gguf":
-        raise Trace2SkillError(f"--model {folder} is a GGUF file. {_FOLDER}")
-    if not folder.is_dir():
-        raise Trace2SkillError(f"--model {folder} is no folder. {_FOLDER}")
-    lacking = [] if (folder / "config.json").is_file() else ["config.json"]
-    for what, patterns in (("weights", _WEIGHT_FILES), ("a tokenizer", _TOKENIZER_FILES)):
-        if not any(any(folder.glob(pattern)) for pattern in patterns):
-            lacking.append(f"{what} ({', '.join(patterns)})")
-    if lacking:
-        raise Trace2SkillError(f"--model {folder} lacks {' and '.join(lacking)}. {_FOLDER}")
-
-
-_FOLDER = (
-    "A weights folder is what `hf download` writes: config.json, *.safetensors, and a tokenizer (tokenizer.json or "
-    "the like). Files of the GGUF format must be converted first."
-)

@@ -4,6 +4,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from socket import socket
@@ -11,6 +12,7 @@ from socket import socket
 import pytest
 
 from tests.trace2skill.cli.conftest import Cli
+from tests.trace2skill.serving import fake
 from tests.trace2skill.serving.fake import fake_endpoint
 
 pytestmark = pytest.mark.slow
@@ -78,7 +80,7 @@ def test_a_server_that_is_not_as_it_should_be_ends_with_1(cli: Cli, tmp_path: Pa
     assert result.output.endswith("1 needed probe failed.\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_stops_its_server_when_it_is_asked_to_end_also_in_the_background(
     tmp_path: Path, port: int, number: signal.Signals
 ) -> None:
@@ -94,6 +96,102 @@ def test_it_stops_its_server_when_it_is_asked_to_end_also_in_the_background(
         assert again.connect_ex(("127.0.0.1", port))
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("faults", [(), ("mute",)])
+def test_interrupted_before_it_is_certified_it_stops_its_server_too(
+    tmp_path: Path, port: int, number: signal.Signals, faults: tuple[str, ...]
+) -> None:
+    vllm = fake_vllm(tmp_path, *faults)
+    if not faults:
+        vllm.write_text("#!/bin/sh\nsleep 600\n")
+    command = [sys.executable, "-c", "from trace2skill.cli.main import main; main()", "serve", CPU]
+    options = ["--vllm", str(vllm), "--port", str(port), "--log", "log"]
+    with subprocess.Popen(
+        [*command, *options], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        if faults:
+            assert any("ok      endpoint" in line for line in process.stdout)
+        else:
+            while not (tmp_path / "log").exists():
+                time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 128 + number, said
+    assert "Traceback" not in said
+    assert "the server was stopped" in said
+    assert "to go on" not in said
+    with closing(socket()) as again:
+        assert again.connect_ex(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("extra", [["--max-model-len=1k"], ["--max_model_len", "4k"], ["--max-model-len", "auto"]])
+def test_the_context_is_the_one_that_the_server_tells(cli: Cli, tmp_path: Path, port: int, extra: list[str]) -> None:
+    vllm = fake_vllm(tmp_path)
+    vllm.write_text(vllm.read_text().replace("8192", "1000"))
+    result = cli("serve", CPU, "--vllm", vllm, "--port", port, "--check-only", "--", *extra)
+
+    assert result.exit_code == 0, result.output
+    assert "of 1,000 tokens" in result.output
+
+
+def test_doctor_knows_what_each_form_of_the_weights_takes(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake, "CONTEXT", 32768)
+    said = {}
+    for form in ("", "-FP8", "-GPTQ-Int4"):
+        monkeypatch.setattr(fake, "MODEL", f"Qwen/Qwen3.5-122B-A10B{form}")
+        with fake_endpoint() as server:
+            said[form] = cli("doctor", server.url, "--profile", "qwen3.5-122b-a10b").output
+
+    assert "failed  context" not in said["-GPTQ-Int4"]
+    for form in ("", "-FP8"):
+        assert "failed  context: it takes 32,768 tokens, the profile needs 131,072" in said[form]
+    assert all("ok      tool call" in text for text in said.values())
+
+
+def test_a_broken_driver_is_told_where_nothing_fits(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'Driver/library version mismatch'; exit 18\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    result = cli("serve", "qwen3.5-35b-a3b", "--print")
+    told = cli("serve", "qwen3.5-35b-a3b", "--print", "--gpus", 1, "--gpu-memory", 80)
+
+    assert result.exit_code == 1
+    assert "there is no GPU (nvidia-smi fails with exit code 18: Driver/library version mismatch)" in result.output
+    assert told.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/v1", "127.0.0.1:port", "ftp://127.0.0.1/v1", "http://", "http://[::1/v1", "a b"]
+)
+def test_doctor_refuses_what_is_no_address(cli: Cli, url: str) -> None:
+    result = cli("doctor", url)
+
+    assert result.exit_code == 2
+    assert "is no address" in result.output
+
+
+@pytest.mark.parametrize("key", ["one\ntwo", "schlüssel"])
+@pytest.mark.parametrize("command", [("doctor", "127.0.0.1:9"), ("serve", CPU, "--vllm", sys.executable)])
+def test_a_key_that_no_request_can_carry(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, key: str, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", key)
+    result = cli(*command)
+
+    assert result.exit_code == 1
+    assert "VLLM_API_KEY holds a line break or a letter outside ASCII" in result.output
+    assert key not in result.output
+
+
+def test_an_empty_key_is_none(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", "")
+    with fake_endpoint("locked") as server:
+        assert "the server wants a key (401)" in cli("doctor", server.url).output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -101,6 +199,7 @@ def test_it_stops_its_server_when_it_is_asked_to_end_also_in_the_background(
         (("qwen3.5-122b-a10b", "--gpus", "1", "--gpu-memory", "24"), "does not fit: there is 1 x 24 GB"),
         ((CPU, "--model", "."), "A weights folder is what"),
         ((CPU, "--vllm", "./nothing"), "--vllm ./nothing is no program. Install it"),
+        ((CPU, "--", "--port", "18120"), "--port cannot stand after --"),
         (("gemma-4-26b-a4b", "--gpus", "1"), "tool_chat_template_gemma4.jinja is not in this folder."),
     ],
 )

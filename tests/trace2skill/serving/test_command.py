@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.trace2skill.serving.test_weights import write_weights
 from trace2skill.errors import Trace2SkillError
 from trace2skill.models.sampling import load_model_profile, profiles_folder
 from trace2skill.serving.command import plan_launch, served_profiles
-from trace2skill.serving.gpus import NONE, Gpus, find_gpus
+from trace2skill.serving.gpus import NONE, Gpus
 
 
 @pytest.mark.parametrize(
@@ -44,8 +45,7 @@ def test_text_only_unless_images_are_wanted() -> None:
 
 
 def test_local_weights_keep_the_models_name_and_ask_no_hub(tmp_path: Path) -> None:
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
-        (tmp_path / name).touch()
+    write_weights(tmp_path)
     launch = plan_launch("smollm2-135m-cpu", NONE, folder=tmp_path, extra=["--seed", "3"])
 
     assert launch.arguments[:4] == (
@@ -60,15 +60,55 @@ def test_local_weights_keep_the_models_name_and_ask_no_hub(tmp_path: Path) -> No
     assert "'/a b/vllm' serve" in launch.shell("/a b/vllm")
 
 
-def test_the_context_is_said_once_and_the_users_own_wins() -> None:
-    for gpus, extra, context in (
-        (Gpus(4, 80), [], 131_072),
-        (Gpus(1, 80), [], 32_768),
-        (Gpus(1, 80), ["--max-model-len", "4096"], 4096),
-    ):
-        launch = plan_launch("qwen3.5-122b-a10b", gpus, extra=extra)
-        assert launch.arguments.count("--max-model-len") == 1
-        assert launch.context == context
+@pytest.mark.parametrize(
+    ("gpus", "extra", "said"),
+    [
+        (Gpus(4, 80), [], ["--max-model-len", "131072"]),
+        (Gpus(1, 80), [], ["--max-model-len", "32768"]),
+        (Gpus(1, 80), ["--max-model-len", "4096"], ["--max-model-len", "4096"]),
+        (Gpus(1, 80), ["--max-model-len=1k"], ["--max-model-len=1k"]),
+        (Gpus(1, 80), ["--max_model_len", "4096"], ["--max_model_len", "4096"]),
+        (Gpus(1, 80), ["--max_model_len=auto"], ["--max_model_len=auto"]),
+    ],
+)
+def test_the_context_is_said_once_and_the_users_own_wins(gpus: Gpus, extra: list[str], said: list[str]) -> None:
+    arguments = plan_launch("qwen3.5-122b-a10b", gpus, extra=extra).arguments
+    first = next(place for place, word in enumerate(arguments) if word.replace("_", "-").startswith("--max-model-len"))
+
+    assert list(arguments[first : first + len(said)]) == said
+    assert sum(word.replace("_", "-").startswith("--max-model-len") for word in arguments) == 1
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        (["--port", "1"], "--port cannot stand after -- or in a profile: say it to `serve` itself: --port"),
+        (["--seed", "1", "--host=::"], "--host cannot stand .* `serve` itself"),
+        (["--served_model_name", "m"], "--served-model-name cannot stand .* `hub` of the profile"),
+        (["--api-key", "secret"], "VLLM_API_KEY"),
+        (["--ssl-certfile=c.pem"], "plain HTTP"),
+    ],
+)
+def test_what_serve_must_know_is_said_to_serve(extra: list[str], said: str) -> None:
+    with pytest.raises(Trace2SkillError, match=said) as raised:
+        plan_launch("smollm2-135m-cpu", NONE, extra=extra)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_port_in_a_profile_of_ones_own_is_refused_as_well(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: smollm2-135m-cpu\nserving: {arguments: [{flags: --seed 1 --port=1, why: w, source: s}]}\n")
+
+    with pytest.raises(Trace2SkillError, match="--port cannot stand"):
+        plan_launch(str(own), NONE)
+
+
+@pytest.mark.parametrize(("host", "url"), [("[::1]", "http://[::1]:8000/v1"), ("::1", "http://[::1]:8000/v1")])
+def test_an_address_of_version_6_is_taken_with_and_without_brackets(host: str, url: str) -> None:
+    launch = plan_launch("smollm2-135m-cpu", NONE, host=host)
+
+    assert launch.url == url
+    assert launch.arguments[launch.arguments.index("--host") + 1] == "::1"
 
 
 def test_the_plugin_lies_beside_its_profile() -> None:
@@ -107,18 +147,6 @@ def test_what_cannot_be_served_says_what_could(profile: str, gpus: Gpus, weights
     assert said in str(raised.value)
 
 
-def test_a_folder_without_weights_says_what_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "config.json").touch()
-    for folder, said in {
-        tmp_path: "lacks weights (*.safetensors, pytorch_model*.bin) and a tokenizer",
-        tmp_path / "config.json": "is no folder",
-        tmp_path / "model.gguf": "is a GGUF file",
-    }.items():
-        with pytest.raises(Trace2SkillError, match="A weights folder is what") as raised:
-            plan_launch("smollm2-135m-cpu", NONE, folder=folder)
-        assert said in str(raised.value)
-
-
 def test_a_model_without_eyes_takes_no_images() -> None:
     with pytest.raises(Trace2SkillError, match="reads no images"):
         plan_launch("smollm2-135m-cpu", NONE, images=True)
@@ -131,14 +159,3 @@ def test_no_limit_exceeds_the_context_that_is_served(name: str) -> None:
     limits = serving.limits
 
     assert max(limits.agent.tokens, limits.analyst.tokens, limits.merger.tokens) <= limits.context.tokens // 2
-
-
-def test_gpus_are_those_that_the_driver_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "nvidia-smi"
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    for text, expected in {"81559\\n81559": Gpus(2, 80), "": NONE, "N/A": NONE}.items():
-        program.write_text(f"#!/bin/sh\nprintf '{text}'\n")
-        program.chmod(0o755)
-        assert find_gpus() == expected
-    program.unlink()
-    assert find_gpus() == NONE
