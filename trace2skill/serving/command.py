@@ -116,8 +116,9 @@ def plan_launch(
     words = [word.replace("{profiles}", str(profiles_folder())) for argument in common for word in argument.split()]
     words += [*shlex.split(layout.flags), *extra]
     named = _options(words)
-    for option in sorted(named & _RESERVED.keys()):
-        raise Trace2SkillError(f"{option} cannot stand after -- or in a profile: {_RESERVED[option]}.")
+    for option, instead in _RESERVED.items():
+        if any(option.startswith(name) for name in named):  # the parser takes an option by its beginning, too
+            raise Trace2SkillError(f"{option} cannot stand after -- or in a profile: {instead}.")
     model = [str(folder)] if folder else [form.hub, "--revision", form.revision]
     return Launch(
         profile=profile,
@@ -178,7 +179,7 @@ def _fitting(name: str, serving: Serving, gpus: Gpus, wanted: str | None) -> tup
 
 def _options(words: Sequence[str]) -> set[str]:
     """Names of the options among arguments of vLLM, which takes `--a-b 1`, `--a_b 1` and `--a-b=1` alike."""
-    return {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--")}
+    return {word.partition("=")[0].replace("_", "-") for word in words if word.startswith("--") and word != "--"}
 
 
 def _either(layouts: Sequence[Layout]) -> str:

@@ -84,6 +84,7 @@ def test_the_context_is_said_once_and_the_users_own_wins(gpus: Gpus, extra: list
     [
         (["--port", "1"], "--port cannot stand after -- or in a profile: say it to `serve` itself: --port"),
         (["--seed", "1", "--host=::"], "--host cannot stand .* `serve` itself"),
+        (["--por=1"], "--port cannot stand"),
         (["--served_model_name", "m"], "--served-model-name cannot stand .* `hub` of the profile"),
         (["--api-key", "secret"], "VLLM_API_KEY"),
         (["--ssl-certfile=c.pem"], "plain HTTP"),
