@@ -160,7 +160,7 @@ def test_kills_at_random_batches_of_sequential_editing_change_nothing(problems: 
     batches = len(finished(whole, "sequential-editing"))
     chance = random.Random(batches)
     kills = 0
-    for number in range(KILLS // 4):
+    for number in range(max(KILLS // 4, 1)):
         cut = tmp_path / f"cut-{number}"
         due = chance.randint(1, batches - 1)
         while kill_when(run(cut), lambda cut=cut, due=due: len(finished(cut, "sequential-editing")) >= due):
@@ -168,4 +168,4 @@ def test_kills_at_random_batches_of_sequential_editing_change_nothing(problems: 
             due += chance.randint(1, batches)
         assert results(cut, "math-basic") == results(whole, "math-basic")
         assert set(finished(cut, "sequential-editing")) == set(finished(whole, "sequential-editing"))
-    assert kills >= KILLS // 4
+    assert kills >= max(KILLS // 4, 1)
