@@ -30,7 +30,7 @@ from trace2skill.analysis.fix import (
 )
 from trace2skill.analysis.gate import clean_run
 from trace2skill.analysis.judging import Judging
-from trace2skill.analysis.leaks import answers, leaked, readable
+from trace2skill.analysis.leaks import Guarded, answers, leaked, readable
 from trace2skill.analysis.lessons import UNUSABLE, leaking_edits, propose_patch
 from trace2skill.analysis.reports import MAX_LESSONS, Analysis, Analyst, ErrorReport, SuccessReport
 from trace2skill.analysis.submission import Submission, sift
@@ -184,7 +184,7 @@ async def _place_attempt(attempt: EvalSample, transcript: str) -> list[str]:
     return texts
 
 
-def _unleaking(causes: Iterable[str], guarded: frozenset[str]) -> tuple[str, ...]:
+def _unleaking(causes: Iterable[str], guarded: Guarded) -> tuple[str, ...]:
     """The causes that may be read by others, such as an editor: no answer gets into a skill by way of them."""
     return tuple(cause for cause in causes if not leaked(cause, guarded))
 
@@ -192,7 +192,7 @@ def _unleaking(causes: Iterable[str], guarded: frozenset[str]) -> tuple[str, ...
 async def _conclude(state: TaskState, trajectory: str, submission: Submission, asking: Asking, rejected: str) -> None:
     """Apply what can be checked at once, have the lessons turned into edits, and keep the analysis in the store."""
     values = await anyio.to_thread.run_sync(submission.reference_values)
-    guarded = values | answers(submission.targets)
+    guarded = Guarded(values, answers(submission.targets))
     lessons, stopped = sift(submission.lessons, guarded, submission.left_out)
     rejected = rejected or refuse(submission, values)
     if not rejected and stopped and not lessons:
@@ -264,7 +264,7 @@ async def _report(
     except ModelOutputError as error:
         return Analysis(trajectory=trajectory, analyst=analyst, rejected=f"{UNUSABLE}{error}")
     causes = (told.solution_path,) if isinstance(told, SuccessReport) else tuple(told.causes)
-    guarded = answers(targets_of(attempt))
+    guarded = Guarded(answers=answers(targets_of(attempt)))
     lessons, stopped = sift(told.lessons, guarded, told.left_out)
     patch, rejected = None, ""
     if lessons:

@@ -5,9 +5,10 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from datetime import date
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from trace2skill.analysis.spellings import fold, spellings
 
 MAX_UNPACKED = 64 * 1024**2
 """Containers that unpack to more bytes are not unpacked."""
@@ -15,37 +16,82 @@ MAX_UNPACKED = 64 * 1024**2
 SHORTEST_NUMBER = 3
 """Shorter numbers stand everywhere, so that nobody could be said to have copied one."""
 
+LONGEST_LIST = 200
+"""Longer targets, in characters, are not lists of answers, but texts."""
+
 _NUMBER = re.compile(r"(?<![A-Za-z$\d])-?\d[\d.,:/-]*\d")
 """A number, but not the row of a cell reference."""
-_DAY_ZERO = date(1899, 12, 30)
-"""Workbooks save a date as the number of days since then."""
 _CALLED_DATE = re.compile(r"\b(?:datetime|date)\((\d{4}), (\d\d?), (\d\d?)[\d, ]*\)")
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.){4,80})'|\"((?:[^\"\\]|\\.){4,80})\"")
+_PATH = re.compile(r"(?!\w+://)\S*/\S*\.[A-Za-z]\w{0,4}")
+_QUANTITY = re.compile(
+    r"(?:USD?|EUR|GBP|Rs\.?)? ?[^\w\s.]{0,2} ?(?P<number>\d+(?:,\d{3})*(?:\.\d+)?)"
+    r" ?(?:[%\u00b0'\"]|[^\W\d_]{1,15})?(?: ?/ ?[^\W\d_]{1,15})?\.?"
+)
+"""A number with or without a sign, a currency, and a unit."""
+_CONSTANTS = frozenset({"none", "null", "true", "false", "nan"})
+_SMALL = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
 # "Expected output" and "reference values" are not among them: of 1,647 recorded texts of a real model, all 12 that hold
-# such words speak of the form of results, or of values in the input.
+# such words speak of the form of results, or of values in the input. So do they of an answer key that has columns.
 _MENTION = re.compile(
-    r"\b(golden (file|workbook|answer)|reference (answer|file|workbook|solution)|ground[- ]truth|answer key"
+    r"\b(golden (file|workbook|answer)|reference (answer|file|workbook|solution)"
+    r"|(ground[- ]truth|answer key)(?!s? (columns?|rows?|cells?|labels?|sheets?|tabs?|tables?|fields?|ranges?)\b)"
     r"|expected answer|check_(fix|answer)|the (grader|scorer|verdict))\b",
     re.IGNORECASE,
 )
+_SAYS = r"(?:is|was|are|were|be|been|equals?|gives?|yields?)"
+_FORM = (
+    r"(?i:-[a-z]| ?%?,? (?:(?:to|and|or) -?\d+"
+    r"|(?:or|and) (?:more|greater|less|fewer|higher|lower|larger|smaller|above|below|up)"
+    r"|digits?|decimals?|places?|significant|characters?|letters?|words?|sentences?|lines?|integers?|numbers?"
+    r"|spaces?)\b)"
+)
+"""After a number: it tells how an answer looks."""
+_NO_FORM = rf"(?!{_FORM})"
+_FILLERS = r"(?: (?:approximately|about|around|exactly|simply|just|only|therefore|thus|then|answer|the|an?))*"
+_ASKED = (
+    r"\b(?:answer(?:s|ed)?|solutions?"
+    r"|(?:expected|correct|right|true|final|target) (?:value|result|output|number|count|total|sum|choice|option))\b"
+)
+_SENTENCE = r"(?:[^\n.!?]|[.!?](?!\s)|(?<=[:=])\n)*?"
+"""What may lie between two parts of a sentence."""
+_TOLD = (
+    rf"(?:{_ASKED}(?: ?[^\w\s,;.)]|\n)|{_ASKED}{_SENTENCE}(?:\b(?:{_SAYS}|of|as|to)\b|[:=]|->|i\.e\.)"
+    rf"|(?:should|must) (?:be|have been)\b){_FILLERS}\W{{0,9}}"
+)
+"""What stands before a word, or number, that is called the answer."""
+_CALLED = rf"\W{{0,4}} (?:(?:is|was|are|were|as|being|for) (?:the |its |an? )?(?:\w+ )?{_ASKED}|(?:is|was) correct\b)"
+"""What stands after it."""
 _STATED = re.compile(
-    r"\b(?:answer|solution|expected (?:output|result|value))s? "
-    r"(?:is|was|are|equals|(?:should|must) (?:be|have been)):? [\"'`$(\[\\{a-z]{0,8}-?\d[\d.,]*",
+    rf"\b(?:answer|solution|expected (?:output|result|value))s? (?:(?:should|must) (?:have )?)?{_SAYS}\b"
+    rf":?{_FILLERS}\W{{1,9}}\d(?:[\d.,]*\d)?(?![\d.,]*\d){_NO_FORM}",
     re.IGNORECASE,
 )
 
 
-def answers(targets: Iterable[str]) -> frozenset[str]:
-    """Targets that no lesson quotes, although they may stand in the task itself: a lesson is for other tasks.
+class Guarded(NamedTuple):
+    """What the lessons of a trajectory may not hold."""
 
-    Left out are those that may well be a lesson's own words: short ones, single words in lower case, and paths.
+    values: frozenset[str] = frozenset()
+    """Values that stand in verdicts alone (`reference_values`)."""
+    answers: frozenset[str] = frozenset()
+    """What the targets say (`answers`); empty where nobody knows them."""
+
+
+def answers(targets: Iterable[str]) -> frozenset[str]:
+    """Targets that no lesson tells, although they may stand in the task itself: a lesson is for other tasks.
+
+    Args:
+        targets: A sample's targets. Of a list such as `France, Spain` each item is an answer as well; of a quantity
+            such as `$7,102` or `12 km` the number is. Paths of reference files are not answers.
     """
-    return frozenset(
-        target
-        for target in map(str.strip, targets)
-        if len(target) > SHORTEST_NUMBER or (target.isdecimal() and len(target) == SHORTEST_NUMBER)
-        if "/" not in target and not (target.islower() and target.isalpha())
-    )
+    found: set[str] = set()
+    for target in (fold(target).strip() for target in targets if not _PATH.fullmatch(target.strip())):
+        found |= {target, *(re.split(r"[|;\n]|,(?!\d)", target) if len(target) <= LONGEST_LIST else ())}
+    bare = (item.strip(" \n\"'()[]").rstrip(".!") for item in found)
+    items = {quantity["number"] if (quantity := _QUANTITY.fullmatch(item)) else item for item in bare}
+    return frozenset(item for item in items if any(map(str.isalnum, item)))
 
 
 def reference_values(verdicts: str, known: Iterable[str]) -> frozenset[str]:
@@ -66,51 +112,78 @@ def reference_values(verdicts: str, known: Iterable[str]) -> frozenset[str]:
     found = {match.group().strip(".,:/-") for match in _NUMBER.finditer(verdicts)}
     found |= {match.group(1) or match.group(2) for match in _QUOTED.finditer(verdicts)}
     values = dates | {value for value in found if len(value) >= SHORTEST_NUMBER}
-    return frozenset(value for value in values if not any(spelling in haystack for spelling in _spellings(value)))
+    return frozenset(value for value in values if not any(spelling in haystack for spelling in spellings(value)))
 
 
-def leaked(text: str, values: frozenset[str]) -> str | None:
-    """Why a lesson or edit may not be used: it holds an answer, or speaks of the reference. None if it may."""
+def leaked(text: str, guarded: Guarded) -> str | None:
+    """Why a lesson or edit may not be used: it holds an answer, or speaks of the reference. None if it may.
+
+    A value that nobody writes by chance stops a text wherever it stands. Any other, such as `42` or `Check`, does where
+    the text calls it the answer, and a name also within a sentence, where it is no ordinary word.
+    """
+    text = fold(text)
     if mention := _MENTION.search(text):
         return f"mentions what the agent never sees: '{mention.group()}'"
-    if stated := _STATED.search(text):
-        return f"states an answer: '{stated.group()}'"
-    return hard_coded(text, values)
+    for value in sorted(guarded.values | guarded.answers):
+        if _is_distinctive(fold(value)):
+            if _holds(text, value):
+                return f"contains the reference value {value!r}"
+        elif _tells(text, fold(value)):
+            return f"states an answer: {value!r}"
+    if not guarded.answers:
+        stated = _STATED.search(text)
+        return f"states an answer: '{stated.group()}'" if stated else None
+    return None
 
 
 def hard_coded(text: str, values: frozenset[str]) -> str | None:
     """Why a fix may not be used: it contains a reference value. None if it may."""
-    for value in sorted(values):
-        telling = {value, *(spelling for spelling in _spellings(value) if len(spelling) >= SHORTEST_NUMBER)}
-        spelt = "|".join(map(re.escape, sorted(telling)))
-        if re.search(rf"(?<![\w.])(?:{spelt})(?!\w|[.,]\d)", text, re.IGNORECASE):
-            return f"contains the reference value {value!r}"
-    return None
+    text = fold(text)
+    return next((f"contains the reference value {value!r}" for value in sorted(values) if _holds(text, value)), None)
 
 
-def _spellings(value: str) -> Iterator[str]:
-    """How a value may be written: a number with and without separators and trailing zeros, a date in other orders."""
-    yield value
-    if match := re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)", value):
-        yield from _spellings_of_date(*map(int, match.groups()))
-    elif match := re.fullmatch(r"(-?(?:[1-9]\d{0,2}(?:,\d{3}){1,9}|0|[1-9]\d{0,30}))(?:\.(\d+))?", value):
-        whole, decimals = int(match.group(1).replace(",", "")), (match.group(2) or "").rstrip("0")
-        for padding in range(max(0, 2 - len(decimals)) + 1):
-            padded = decimals + "0" * padding
-            english = [f"{whole}", f"{whole:,}", f"{whole:_}"]
-            yield from (f"{grouped}.{padded}" if padded else grouped for grouped in english)
-            yield f"{whole:,}".replace(",", ".") + (f",{padded}" if padded else "") if abs(whole) >= 1000 else value
+def _is_distinctive(value: str) -> bool:
+    """Whether nobody writes a value by chance: no word, no short or round number."""
+    if re.fullmatch(r"-?[\d,.]+", value):
+        digits = re.sub(r"\D", "", value)
+        return len(digits) >= SHORTEST_NUMBER and len(digits.strip("0")) > 1
+    return len(value) > SHORTEST_NUMBER and not re.sub(r"[.'-]", "", value).isalpha()
 
 
-def _spellings_of_date(year: int, month: int, day: int) -> Iterator[str]:
-    yield f"{year}, {month}, {day}"
-    for separator in "/.-":
-        for first, second in ((day, month), (month, day)):
-            yield f"{first}{separator}{second}{separator}{year}"
-            yield f"{first:02}{separator}{second:02}{separator}{year}"
-        yield f"{year}{separator}{month:02}{separator}{day:02}"
-    with suppress(ValueError):  # no day of any calendar
-        yield str((date(year, month, day) - _DAY_ZERO).days)
+def _holds(text: str, value: str) -> bool:
+    folded = fold(value)
+    telling = {folded, *(spelling for spelling in spellings(folded) if len(spelling) >= SHORTEST_NUMBER)}
+    return re.search(_alone(telling), text, re.IGNORECASE) is not None
+
+
+def _alone(spelt: Iterable[str]) -> str:
+    """A pattern of texts that are no part of a longer word or number; a unit may follow a number."""
+    return "|".join(
+        rf"(?<![\w])(?<!\d\.){re.escape(each)}" + (r"(?!\d|\.\d|,\d{3}(?!\d))" if each[-1:].isdigit() else r"(?!\w)")
+        for each in sorted(spelt)
+    )
+
+
+def _tells(text: str, value: str) -> bool:
+    """Whether a text calls a value the answer, or has it as a name."""
+    if value[:1] in "-0123456789":
+        alone = rf"(?:{_alone(spellings(value))}){_NO_FORM}"
+        patterns = [rf"{_ASKED}{_SENTENCE}{alone}", rf"{_TOLD}{alone}", rf"{alone}{_CALLED}"]
+        if value.isdecimal() and int(value) in range(2, len(_SMALL) + 2):
+            patterns.append(rf"{_TOLD}{_SMALL[int(value) - 2]}\b{_NO_FORM}")
+    else:
+        # "A" is an answer where "a" is an article.
+        alone = rf"(?:{_alone([value])})" if len(value) > 1 else rf"(?-i:{_alone([value])})"
+        patterns = [rf"{_TOLD}{alone}", rf"{alone}{_CALLED}"]
+    return any(re.search(pattern, text, re.IGNORECASE) for pattern in patterns) or _names(text, value)
+
+
+def _names(text: str, value: str) -> bool:
+    """Whether a value stands within a sentence as a name, not as one word of a title."""
+    if len(value) <= SHORTEST_NUMBER or value.lower() in _CONSTANTS or not value.isalpha():
+        return False
+    spelt = "|".join({value, value.capitalize()} - {value.lower()})
+    return re.search(rf"\b[a-z]+,? [\"'(]?(?:{spelt})(?:'s)?[\"')]?(?= [a-z]|[.,;:)]|\n|$)", text) is not None
 
 
 def readable(content: bytes) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, get_model
 
-from trace2skill.analysis.leaks import leaked
+from trace2skill.analysis.leaks import Guarded, leaked
 from trace2skill.analysis.reports import Lesson, ProposedPatch
 from trace2skill.edits.patch import Edit, Patch, Rejection, document_of, pair_links, resolve
 from trace2skill.edits.proposed import unread
@@ -91,10 +91,10 @@ def _edits(proposed: ProposedPatch, trajectory: str) -> tuple[Edit, ...]:
     )
 
 
-def leaking_edits(edits: Iterable[Edit], values: frozenset[str]) -> dict[str, str]:
+def leaking_edits(edits: Iterable[Edit], guarded: Guarded) -> dict[str, str]:
     """The edits that the leak guard stops, by id, with the reason."""
-    texts = {edit.id: "\n".join((edit.file, edit.target, edit.content, edit.rationale)) for edit in edits}
-    reasons = {name: leaked(text, values) for name, text in texts.items()}
+    texts = {edit.id: "\n\n".join((edit.file, edit.target, edit.content, edit.rationale)) for edit in edits}
+    reasons = {name: leaked(text, guarded) for name, text in texts.items()}
     return {name: reason for name, reason in reasons.items() if reason}
 
 

@@ -11,7 +11,7 @@ from inspect_ai.tool import ToolCall
 from pydantic import ValidationError
 
 from trace2skill.analysis.judging import Verdict
-from trace2skill.analysis.leaks import leaked, reference_values
+from trace2skill.analysis.leaks import Guarded, leaked, reference_values
 from trace2skill.analysis.redaction import redact, without_kinds
 from trace2skill.analysis.reports import MAX_LESSONS, ErrorReport, Lesson
 from trace2skill.models.backslashes import restore
@@ -108,19 +108,19 @@ class Submission:
 
 
 def sift(
-    lessons: Sequence[Lesson], values: frozenset[str], left_out: Sequence[str] = ()
+    lessons: Sequence[Lesson], guarded: Guarded, left_out: Sequence[str] = ()
 ) -> tuple[list[Lesson], tuple[str, ...]]:
     """The lessons that may be used, and for each of the others which it is and why.
 
     Args:
         lessons: The lessons of an analysis.
-        values: What the leak guard looks for.
+        guarded: What the leak guard looks for.
         left_out: Why further rows are no lessons.
     """
     usable: list[Lesson] = []
     stopped: list[str] = []
     for lesson in lessons:
-        reason = leaked(f"{lesson.title}\n{lesson.description}\n{lesson.content}", values)
+        reason = leaked(f"{lesson.title}\n\n{lesson.description}\n\n{lesson.content}", guarded)
         if reason:
             stopped.append(f"'{lesson.title}' {reason}")
         elif len(usable) == MAX_LESSONS:

@@ -14,6 +14,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import store
 from pydantic import BaseModel, ConfigDict, Field
 
+from trace2skill.analysis.leaks import Guarded
 from trace2skill.analysis.lessons import leaking_edits
 from trace2skill.analysis.reports import Analysis
 from trace2skill.consolidation.assembly import stamped
@@ -200,7 +201,7 @@ def _editor(chain: Chain, asking: Asking) -> Solver:
                 edits = _edits(due, answer, sources)
                 edits += unread(due.node, answer.left_out, len(edits) + 1)
                 # Nothing that the editor reads holds an answer: lessons and causes have passed the guard.
-                step = Step(node=due.node, edits=edits, leaks=leaking_edits(edits, frozenset()))
+                step = Step(node=due.node, edits=edits, leaks=leaking_edits(edits, Guarded()))
             store().set(STEP, step.model_dump(mode="json"))
             return state
 

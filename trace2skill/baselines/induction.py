@@ -16,7 +16,7 @@ from inspect_ai.util import store
 from pydantic import BaseModel, ConfigDict, Field
 
 from trace2skill.analysis.analysts import targets_of
-from trace2skill.analysis.leaks import answers
+from trace2skill.analysis.leaks import Guarded, answers
 from trace2skill.analysis.lessons import UNUSABLE
 from trace2skill.analysis.reports import MAX_LESSONS, Lesson
 from trace2skill.analysis.submission import sift
@@ -147,7 +147,7 @@ async def remember(
         told = await _asked(state, role, Induced, attempt, asking, keeping.temperature, **values)
     except ModelOutputError as error:
         return kept.model_copy(update={"rejected": f"{UNUSABLE}{error}"})
-    items, stopped = sift(told.items, answers(targets_of(attempt)), told.left_out)
+    items, stopped = sift(told.items, Guarded(answers=answers(targets_of(attempt))), told.left_out)
     return kept.model_copy(update={"items": tuple(items), "stopped": stopped})
 
 

@@ -3,7 +3,7 @@ import zipfile
 
 import pytest
 
-from trace2skill.analysis.leaks import answers, hard_coded, leaked, readable, reference_values
+from trace2skill.analysis.leaks import Guarded, answers, hard_coded, leaked, readable, reference_values
 
 VERDICT = "FAILED\nSheet1!B2: expected 48213.5, got None\nSheet1!B3: expected 'Hamburg-Altona', got 'Bremen'"
 
@@ -23,9 +23,9 @@ def test_a_fix_with_a_reference_value_is_stopped() -> None:
 
 
 def test_a_lesson_that_speaks_of_the_reference_is_stopped() -> None:
-    assert leaked("Compare with the golden workbook.", frozenset()) is not None
-    assert leaked("Compare with the expected answer.", frozenset()) is not None
-    assert leaked("Read back what was written.", frozenset()) is None
+    assert leaked("Compare with the golden workbook.", Guarded()) is not None
+    assert leaked("Compare with the expected answer.", Guarded()) is not None
+    assert leaked("Read back what was written.", Guarded()) is None
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_lesson_that_speaks_of_the_reference_is_stopped() -> None:
     ],
 )
 def test_a_lesson_about_form_is_no_leak(text: str) -> None:
-    assert leaked(text, frozenset()) is None
+    assert leaked(text, Guarded()) is None
 
 
 @pytest.mark.parametrize(
@@ -52,15 +52,119 @@ def test_a_lesson_about_form_is_no_leak(text: str) -> None:
     ],
 )
 def test_a_lesson_that_states_an_answer_is_stopped(text: str) -> None:
-    assert leaked(text, frozenset()) is not None
+    assert leaked(text, Guarded()) is not None
+
+
+def leaks(text: str, *targets: str) -> bool:
+    return leaked(text, Guarded(answers=answers(targets))) is not None
 
 
 def test_no_lesson_quotes_its_tasks_answer_though_the_task_holds_it() -> None:
-    guarded = answers(["Aoki Ward", "7102", "12", "total", "spreadsheet/1_2/golden.xlsx", " 204 "])
+    targets = ["Aoki Ward", "7102", "12", "total", "spreadsheet/1_2/golden.xlsx", " 204 "]
 
-    assert guarded == {"Aoki Ward", "7102", "204"}
-    assert leaked("Cities such as Aoki Ward come last.", guarded) is not None
-    assert leaked("Totals such as 7,102 need a check.", guarded) is not None
+    assert answers(targets) == {"Aoki Ward", "7102", "12", "total", "204"}
+    assert leaks("Cities such as Aoki Ward come last.", *targets)
+    assert leaks("Totals such as 7,102 need a check.", *targets)
+
+
+@pytest.mark.parametrize("target", ["42", "7", "0", "7102", "-366", "4.5", "B", "Paris", "yes", "none"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is **{}**.",
+        "The **answer** is _{}_",
+        "- Answer: {}.",
+        "**ANSWER:** {}",
+        "the answer = {}",
+        "The answer is:\n{}",
+        "The answer is:\n\n* {}",
+        "## Answer\n\n{}",
+        "The run's answer was $x = {}$.",
+        r"It ends with \boxed{{\text{{{}}}}}.",
+        r"$\mathbf{{{}}}$ is the answer",
+        "The correct value is approximately `{}`",
+        "The solution is “{}”, and nothing else.",
+        "The\u00a0answer\u00a0 is\u2009{}",
+        "The answer\nis {}",
+        "{} is the correct answer.",
+        "The word should have been {}.",
+        "Of 3.5 pages, the answer to this question is {} because all rows count.",
+    ],
+)
+def test_a_lesson_that_tells_its_tasks_answer_is_stopped_however_short_that_is(text: str, target: str) -> None:
+    assert leaks(text.format(target), target)
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("03/14/1997", "March 14, 1997"),
+        ("03/14/1997", "1997-03-14"),
+        ("3/14/97", "14th of March 1997"),
+        ("Sept. 8,  1972", "8/9/1972"),
+        ("$7,102", "7102"),
+        ("7102", "US$7,102.00"),
+        ("45.3%", "45.3"),
+        ("7102 km", "7,102 miles"),
+        ("7102", "7\u00a0102"),
+        ("7102", "7{,}102"),
+        ("7102", r"7\,102"),
+        ("7102", "_7102_"),
+        ("7102", "7102nd"),
+        ("7102", "\uff17\uff11\uff10\uff12"),
+        ("7102", "\u22127102"),
+        ("-7102", "7102"),
+        ("7102", "[12,7102,3]"),
+        ("New York City", "New\nYork City"),
+        ("New York City", "**New York** City"),
+        ("Bob's shop", "Bob\u2019s shop"),
+        ("S\u00e3o Tom\u00e9", "Sa\u0303o Tome\u0301"),
+        ("France, Spain", "Spain"),
+        ("GLYCERINE/GLYCOL", "glycerine/glycol"),
+    ],
+)
+def test_a_target_is_found_in_other_spellings(target: str, text: str) -> None:
+    assert leaks(f"Rows such as {text} need care.", target)
+    assert leaks(f"The answer is {text}.", target)
+
+
+@pytest.mark.parametrize(
+    "target", ["Check", "First", "Index", "Report", "References", "None", "True", "100", "2,000", "2", "IN", "no", "A"]
+)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Check the report first",
+        "Index References by Name: First Report, then Original",
+        "Process 100 of 2000 rows; set the rest to None or True.",
+        "A wrong answer has no unit, or an article in it.",
+        "Give the answer in 2 decimal places.",
+    ],
+)
+def test_a_lessons_own_words_are_no_answers(text: str, target: str) -> None:
+    assert not leaks(text, target)
+
+
+@pytest.mark.parametrize("targets", [(), ("42",), ("outputs/1_2/golden.xlsx",)])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Check that the answer is 0 or greater.",
+        "The answer must be 3 digits.",
+        "It should be 2 decimal places.",
+        "The expected result is 1-based.",
+        "AIME answers are 0 to 999.",
+        "Fill the answer key column.",
+        "Compare with the ground truth labels in the sheet.",
+    ],
+)
+def test_the_form_of_answers_and_columns_of_the_input_are_no_leak(text: str, targets: tuple[str, ...]) -> None:
+    assert not leaks(text, *targets)
+
+
+def test_an_example_with_another_number_is_no_leak_where_the_target_is_known() -> None:
+    assert not leaks("If the answer is 7, write \\boxed{7}.", "42")
+    assert leaks("If the answer is 7, write \\boxed{7}.", "7")
 
 
 def test_text_inside_a_workbook_is_readable() -> None:
