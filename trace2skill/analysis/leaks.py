@@ -49,12 +49,12 @@ _FORM = (
 )
 """After a number: it tells how an answer looks."""
 _NO_FORM = rf"(?!{_FORM})"
-_FILLERS = r"(?: (?:approximately|about|around|exactly|simply|just|only|therefore|thus|then|answer|the|an?))*"
+_FILLERS = r"(?: (?:approximately|about|around|exactly|simply|just|only|therefore|thus|then|answer|the|an?)){0,3}"
 _ASKED = (
     r"\b(?:answer(?:s|ed)?|solutions?"
     r"|(?:expected|correct|right|true|final|target) (?:value|result|output|number|count|total|sum|choice|option))\b"
 )
-_SENTENCE = r"(?:[^\n.!?]|[.!?](?!\s)|(?<=[:=])\n)*?"
+_SENTENCE = r"(?:[^\n.!?]|[.!?](?!\s)|(?<=[:=])\n){0,200}?"
 """What may lie between two parts of a sentence."""
 _TOLD = (
     rf"(?:{_ASKED}(?: ?[^\w\s,;.)]|\n)|{_ASKED}{_SENTENCE}(?:\b(?:{_SAYS}|of|as|to)\b|[:=]|->|i\.e\.)"

@@ -1,4 +1,5 @@
 import io
+import time
 import zipfile
 
 import pytest
@@ -165,6 +166,17 @@ def test_the_form_of_answers_and_columns_of_the_input_are_no_leak(text: str, tar
 def test_an_example_with_another_number_is_no_leak_where_the_target_is_known() -> None:
     assert not leaks("If the answer is 7, write \\boxed{7}.", "42")
     assert leaks("If the answer is 7, write \\boxed{7}.", "7")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["answer " * 3000, "answer is " + "the " * 5000, "*" * 20_000, "answer: \n" * 3000, "\n" * 20_000, "{" * 20_000],
+)
+def test_a_long_text_takes_no_long_time(text: str) -> None:
+    begun = time.process_time()
+
+    assert not leaks(text, "42", "Paris")
+    assert time.process_time() - begun < 20  # seconds; it is one or two
 
 
 def test_text_inside_a_workbook_is_readable() -> None:
