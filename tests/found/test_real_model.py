@@ -25,6 +25,7 @@ import trace2skill.standstill as standstill_module
 from evals.agent import BOUNDS, skill_agent
 from tests.trace2skill.toy import (
     LESSON,
+    NUMBERS,
     analyst,
     call,
     edit,
@@ -438,7 +439,8 @@ def test_what_the_skill_says_already_is_no_news(run: Callable[..., Manifest], tm
 
 
 def test_a_lesson_of_a_success_that_states_the_answer_is_stopped(run: Callable[..., Manifest]) -> None:
-    telling = {**LESSON, "content": "The answer is 3463."}
+    sums = " or ".join(f"**{number + 7}**" for number in NUMBERS.values())
+    telling = {**LESSON, "content": f"The answer is {sums}."}
     manifest = run(
         scripted(success_report=lambda _: structured({"solution_path": "read", "lessons": [telling]})),
         analysts="success",

@@ -75,6 +75,7 @@ def test_no_lesson_quotes_its_tasks_answer_though_the_task_holds_it() -> None:
         "The answer is **{}**.",
         "The **answer** is _{}_",
         "- Answer: {}.",
+        "Answer {}.",
         "**ANSWER:** {}",
         "the answer = {}",
         "The answer is:\n{}",
@@ -161,6 +162,19 @@ def test_a_lessons_own_words_are_no_answers(text: str, target: str) -> None:
 )
 def test_the_form_of_answers_and_columns_of_the_input_are_no_leak(text: str, targets: tuple[str, ...]) -> None:
     assert not leaks(text, *targets)
+
+
+def test_an_answer_in_letters_without_case_stops_only_what_holds_it() -> None:
+    assert leaks("such as \u6771\u4eac\u30bf\u30ef\u30fc, first", "\u6771\u4eac\u30bf\u30ef\u30fc")
+    assert not leaks("look at the last line, first", "\u6771\u4eac\u30bf\u30ef\u30fc")
+    assert leaks("The answer is \u6771\u4eac.", "\u6771\u4eac")
+    assert not leaks("look at the last line, first", "\u6771\u4eac")
+
+
+@pytest.mark.parametrize("text", ["The answer is twelve.", "Answer: twelve"])
+def test_a_small_number_in_words_is_an_answer_too(text: str) -> None:
+    assert leaks(text, "12")
+    assert not leaks(text, "11")
 
 
 def test_an_example_with_another_number_is_no_leak_where_the_target_is_known() -> None:
