@@ -10,6 +10,7 @@ from inspect_ai.model import ChatMessage, Model, ModelOutput
 from inspect_ai.tool import ToolCall
 
 from tests.trace2skill.toy import LESSON, analyst, edit, merge_all, scripted, structured, write_skill
+from trace2skill.analysis.leaks import Guarded
 from trace2skill.analysis.reports import Lesson
 from trace2skill.analysis.submission import Submission, sift
 from trace2skill.baselines.editing import SkillEdit, SkillEdits
@@ -106,7 +107,7 @@ def test_the_leak_guard_does_not_count_lessons_that_it_stops() -> None:
     lessons = [Lesson(**{**LESSON, "content": f"The answer is {number}."}) for number in range(2)]
     good = [Lesson(**{**LESSON, "title": str(number)}) for number in range(4)]
 
-    usable, stopped = sift([*lessons, *good], frozenset(), ["lessons.9: none"])
+    usable, stopped = sift([*lessons, *good], Guarded(), ["lessons.9: none"])
 
     assert usable == good[:3]
     assert len(stopped) == 4
