@@ -18,6 +18,7 @@ from trace2skill.baselines.induction import Induced
 from trace2skill.consolidation.ledger import LedgerRow, read_ledger
 from trace2skill.consolidation.merging import DroppedEdit, MergedEdit, MergeResult, account, settle
 from trace2skill.edits.patch import Edit
+from trace2skill.edits.proposed import ProposedEdit
 from trace2skill.evolution import EvolveConfig, evolve
 from trace2skill.evolution.folder import Manifest
 
@@ -112,6 +113,14 @@ def test_the_leak_guard_does_not_count_lessons_that_it_stops() -> None:
     assert usable == good[:3]
     assert len(stopped) == 4
     assert stopped[-1] == "lessons.9: none"
+
+
+@pytest.mark.parametrize("file", ["skill.md", "Skill.md", "./SKILL.md", " SKILL.MD "])
+def test_the_skills_own_file_is_known_in_any_case(
+    file: str,
+) -> None:
+    assert ProposedEdit.model_validate({"op": "append_to_section", "file": file}).file == "SKILL.md"
+    assert ProposedEdit.model_validate({"op": "create", "file": "references/A.md"}).file == "references/A.md"
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trace2skill.edits.patch import Edit, Operation
 from trace2skill.models.structured import Output
+from trace2skill.skill.folder import SKILL_MD
 
 
 class ProposedEdit(Output):
@@ -24,6 +25,13 @@ class ProposedEdit(Output):
     old: str = Field(default="", description="replace_in_section only: the text to replace, copied exactly.")
     content: str = Field(default="", description="The new text. For add_section it begins with the heading line.")
     rationale: str = Field(default="", description="One sentence: why this helps.")
+
+    @field_validator("file")
+    @classmethod
+    def _as_it_is_called(cls, file: str) -> str:
+        """A path from the folder on; weak models write `skill.md`."""
+        path = file.strip().removeprefix("./")
+        return SKILL_MD if path.lower() == SKILL_MD.lower() else path
 
 
 def unread(source: str, reasons: Iterable[str], first: int, support: tuple[str, ...] = ()) -> tuple[Edit, ...]:
