@@ -92,7 +92,7 @@ bench() { # LABEL INPUT OUTPUT TOKENIZER BODY: vLLM's own client on calls of the
     "$VLLM" bench serve --backend openai-chat --endpoint /v1/chat/completions --base-url "http://127.0.0.1:$PORT" --model "$NAME" --tokenizer "$4" \
         --dataset-name random --random-input-len "$2" --random-output-len "$3" --ignore-eos --num-prompts $((AT_ONCE * 4)) --max-concurrency "$AT_ONCE" \
         --seed 1 --extra-body "$5" >"$OUT/$1-bench.txt" 2>&1 || tail -20 "$OUT/$1-bench.txt" >&2
-    sed -n 's/^Output token throughput.*: *\([0-9.]*\)$/\1/p' "$OUT/$1-bench.txt"
+    sed -n 's/^Output token throughput.*: *\([0-9.]*\) *$/\1/p' "$OUT/$1-bench.txt"
 }
 
 compared() { # LABEL TOKENIZER TASK...: the harness, then vLLM's benchmark on calls of the same lengths, and their ratio
