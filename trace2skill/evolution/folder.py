@@ -291,7 +291,9 @@ def _same_run(found: BaseModel, wanted: BaseModel, folder: Path) -> None:
     if "config" in before and "config" in now:
         settings = {f"config.{key}": value for key, value in now.pop("config").items()}
         before, now = {**{f"config.{k}": v for k, v in before.pop("config").items()}, **before}, {**settings, **now}
-    differing = [_difference(key, before.get(key), now[key]) for key in now if before.get(key) != now[key]]
+    # Whoever goes on after a server was too slow may wait longer.
+    compared = [key for key in now if key != "config.timeout"]
+    differing = [_difference(key, before.get(key), now[key]) for key in compared if before.get(key) != now[key]]
     if differing:
         raise Trace2SkillError(
             f"{folder} holds a run with other {', '.join(differing)}. To go on with it, give what it was started with; "
