@@ -34,7 +34,7 @@ class Asking:
     @property
     def digest(self) -> str:
         """Identifies these settings in a solver's arguments; how long an answer is waited for makes no other one."""
-        times = dict.fromkeys(Settings.model_fields, {"timeout", "attempt_timeout"})
+        times = {part: {"timeout", "attempt_timeout"} for part in Settings.model_fields}
         parts = [self.skill.digest, *self.prompts.digests().values(), self.settings.model_dump_json(exclude=times)]
         return sha256("\n".join([*parts, str(self.transcript_tokens)]).encode()).hexdigest()
 
