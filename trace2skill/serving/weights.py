@@ -12,8 +12,8 @@ _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "tekken.json")
 _INDICES = ("*.safetensors.index.json", "pytorch_model*.bin.index.json")
 _LFS = b"version https://git-lfs"
-_HEADER_BYTES = 100_000_000
 # The format's own limit.
+_HEADER_BYTES = 100_000_000
 _SHOWN = 3
 _FOLDER = (
     "A weights folder is what `hf download` writes: config.json, *.safetensors, and a tokenizer (tokenizer.json or "
