@@ -97,7 +97,7 @@ def _raise(model: Model, server: _Server, error: Exception) -> None:
         raise error
     if isinstance(cause, APIStatusError) and cause.status_code in _REFUSED:
         said = _words(cause)
-        advice = f" {ADVICE[0].upper()}{ADVICE[1:]}" if "tool-call-parser" in said else ""
+        advice = f" {ADVICE[0].upper()}{ADVICE[1:]} That takes another --output." if "tool-call-parser" in said else ""
         raise RefusedError(f"{_server(model)} refused a call: {said.rstrip('.')}.{advice}", said) from error
     server.alive, server.given_up = False, True
     raise ServerError(f"{_server(model)} failed: {_cause(cause)}") from error
@@ -169,7 +169,7 @@ def _cause(error: BaseException) -> str:
         said = _words(cause) if isinstance(cause, APIStatusError) else str(cause)
         return f"{said.rstrip('.')}{f' ({cause.__cause__})' if cause.__cause__ else ''}."
     if "timeout" in type(cause).__name__.lower():
-        return f"no answer in time ({cause})."
+        return f"no answer in time ({cause}). --timeout says how long that is."
     return f"{_shortened(str(cause)).rstrip('.')}."
 
 
