@@ -59,7 +59,6 @@ _PATH = re.compile(
 )
 _FOLDERS = re.compile(
     r"\n(?:ew|otes|umbers|ames?|odes|etwork|otebooks?)(?![a-z])"
-    r"|[\n\t]\.[a-z]{2,5}\Z"
     r"|\t(?:able|arget|ask|emp|emplate|est|ext|mp|ools?|otal|rain|ransactions?)s?(?![a-z])"
 )
 _EXTENSION = re.compile(r"\.[A-Za-z]\w{1,4}\Z")
@@ -130,7 +129,8 @@ def _path(match: re.Match[str]) -> str:
     _, *rest = re.split(rf"({_SEPARATOR})", match.group()[len(first) :])
     path, length, found = first, len(first), 0
     for separator, name in zip(rest[::2], rest[1::2], strict=True):
-        if _EXTENSION.search(path) or not (separator in "\\\r\x08\x0c" or _FOLDERS.match(separator + name)):
+        sure = separator in "\\\r\x08\x0c" or _FOLDERS.match(separator + name)
+        if _EXTENSION.search(path) or not (sure or ("\\" in path and re.fullmatch(r"\.[a-z]{2,5}", name))):
             break
         path, length = path + _WRITTEN.get(separator, separator) + name, length + 1 + len(name)
         found += separator in "\n\t"
@@ -161,6 +161,6 @@ def _command(match: re.Match[str], letter: str) -> str:
     else:
         alone = match.start() == 0 and not assigned  # no text begins with a line break and a name
         ended = not (re.match(r"[ ]?\w", after) or assigned)
-        relation = rest in _RELATIONS and attached and not assigned
+        relation = rest in _RELATIONS and attached and not assigned and after[:1] not in ("(", "$")
         found = alone or (apart and (operand or ended)) or (relation and (operand or latex))
     return f"\\{letter}{rest}" if found else match.group()

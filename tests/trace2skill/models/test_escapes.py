@@ -170,7 +170,7 @@ _PIECES = [
     "df",
     " = ",
     "eq",
-    "subset",
+    "subset = x",
     "i",
     "u",
     "\n",
