@@ -141,7 +141,7 @@ def _no_fix(
     if over:
         return f"no fix within the {over.type} limit"
     if ended.output.stop_reason == "model_length":
-        return "no fix before the conversation filled the model's context"
+        return "no fix before the conversation filled the model's context: serve it with a longer one"
     turns = generated(ended.messages)
     if was_cut_off(ended.output):
         return "no fix: its answers were cut off at the limit of tokens: raise --analyst-max-tokens"

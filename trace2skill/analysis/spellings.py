@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 
+from trace2skill.text import PLAIN
+
 _DAY_ZERO = date(1899, 12, 30)
 """Workbooks save a date as the number of days since then."""
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -16,15 +18,7 @@ _MONTH = (
 )
 _DAY = r"(\d\d?)(?:st|nd|rd|th)?"
 _DATE_IN_WORDS = re.compile(rf"\b(?:{_MONTH} {_DAY}|{_DAY}(?: of)?[ -]{_MONTH})(?: ?, ?| |-)(\d{{4}})\b", re.IGNORECASE)
-_CHARACTERS = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u2032", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb\u2033", '"'),
-        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
-        **dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff"),
-        "\u2044": "/",
-    }
-)
+_CHARACTERS = PLAIN | str.maketrans({**dict.fromkeys("\u00ad\u200b\u200c\u200d\u2060\ufeff"), "\u2044": "/"})
 _MARKUP = (
     (r"\\boxed\b", "answer: "),  # what mathematicians write for it
     (r"\\[dt]?frac\{([^{}\n]*)\}\{([^{}\n]*)\}", r"\1/\2"),

@@ -17,7 +17,7 @@ from trace2skill.errors import Trace2SkillError
 from trace2skill.evolution.candidates import SELECTION, Selection
 from trace2skill.evolution.configuration import SUCCESSES_ONLY, EvolveConfig
 from trace2skill.evolution.folder import MANIFEST, Manifest
-from trace2skill.evolution.stages import StageUsage
+from trace2skill.evolution.stages import StageUsage, broken_note
 from trace2skill.files import Stored, file_digest, read_model
 from trace2skill.memory.bank import CARD, Card
 from trace2skill.skill.folder import load_skill
@@ -170,10 +170,8 @@ def _of_runs(arm: str, runs: Sequence[Manifest], control: Control | None) -> Mak
     authors = {name for run in runs for name in _authors(run)}
     reused = sum(stage.calls for stage in stages if stage.reused)
     notes = [f"{reused:,} of its calls are another run's analyses, used again"] if reused else []
-    if broken := sum(stage.broken_attempts or 0 for stage in stages):
-        notes.append(
-            f"{broken:,} attempts broke and were tried again: their tokens are counted, of their calls the last at most"
-        )
+    if broken := broken_note(stages):
+        notes.append(broken)
     if len(runs) > 1:
         notes.append(f"the best of {len(runs)} seeds: all of them are counted, not the plays that chose it")
     if record.config.stream:

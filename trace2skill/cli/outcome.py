@@ -13,6 +13,7 @@ from trace2skill.errors import PatchError
 from trace2skill.evolution.candidates import Selection
 from trace2skill.evolution.folder import LEDGER, MANIFEST, Manifest
 from trace2skill.evolution.plan import ASSUMPTIONS, PlannedStage, plan_table
+from trace2skill.evolution.stages import broken_note
 from trace2skill.files import read_model
 from trace2skill.tables import Table
 
@@ -23,13 +24,15 @@ def print_manifest(manifest: Manifest, folder: Path) -> None:
         say(manifest.simulated)
     say(_came_to(manifest))
     what = "item" if manifest.bank else "edit"
+    trajectories = ", ".join(f"{count} {name}" for name, count in manifest.trajectories.items())
+    broken = broken_note(manifest.stages)
     show(
         [
-            ("trajectories", ", ".join(f"{count} {name}" for name, count in manifest.trajectories.items())),
+            *([("trajectories", trajectories)] if trajectories else []),
             (f"{what}s", items(manifest) if manifest.bank else edits(manifest)),
             *([("merges", _unmerged(manifest.unmerged))] if manifest.unmerged else []),
             *((f"analyses without {what}", f"{count} x {reason}") for reason, count in manifest.analyses.items()),
-            *(("note", note) for note in manifest.notes),
+            *(("note", note) for note in (*manifest.notes, *([broken] if broken else []))),
         ]
     )
     if manifest.stages:
@@ -45,7 +48,7 @@ def print_manifest(manifest: Manifest, folder: Path) -> None:
         _show_places(folder, manifest.skill)
         show_line(f"ledger   {folder / LEDGER}")
         show_line(f"changes  {folder / 'changes.diff'}")
-    if manifest.stages or not manifest.bank:
+    if manifest.stages:
         show_line(f"logs     {command('inspect', 'view', '--log-dir', folder / 'logs')}")
 
 

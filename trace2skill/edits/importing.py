@@ -213,8 +213,9 @@ def _records(path: Path) -> list[Any]:
     try:
         text = unpacked(read(path, PATCHES.bytes), path, PATCHES.bytes).decode("utf-8")
     except ValueError as error:
+        said = str(error).removeprefix(f"{path} cannot be read: ").rstrip(".")
         raise PatchError(
-            f"Cannot read the patch file {path}: {error}. JSON or JSON lines in UTF-8 are needed."
+            f"Cannot read the patch file {path}: {said}. JSON or JSON lines in UTF-8 are needed."
         ) from error
     rows = [(number, row) for number, row in enumerate(text.split("\n"), start=1) if row.strip()]
     if not rows:

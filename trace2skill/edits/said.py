@@ -15,16 +15,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from trace2skill.skill.sections import find_sections, parse_blocks
+from trace2skill.text import PLAIN
 
 _MARKDOWN = MarkdownIt("commonmark").enable("strikethrough")
-# Typographic quotation marks and hyphens, by what a keyboard has.
-_SAME = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"'),
-        **dict.fromkeys("\u2010\u2011\u2013\u2014", "-"),
-    }
-)
 _QUOTES, _OPENING, _CLOSING = "\"'", "([\"'", ".,;:!?)]\"'\u2026"
 _MARKER = re.compile(
     r"\s*(?:(?:\[[ xX]\]|[\u2022\u2023\u25e6\u25aa\u25cf\u25cb\u00b7\u2013\u2014]"
@@ -175,7 +168,7 @@ def _parts(content: str, start: int, end: int, ends: dict[int, int], announced: 
 def _said(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The sentences of a text, and what they do not show."""
     shown, code, marks = _shown(_MARKER.sub("", text, count=1) if _MARKER.match(text) else text)
-    folded = [_folded(sentence) for sentence in _SENTENCE_END.split(shown.translate(_SAME))]
+    folded = [_folded(sentence) for sentence in _SENTENCE_END.split(shown.translate(PLAIN))]
     said = [_CODE.sub(lambda hole: code[int(hole.group(1))], one) for one in folded if any(map(str.isalnum, one))]
     return tuple(said), tuple(marks)
 

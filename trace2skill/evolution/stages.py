@@ -3,7 +3,7 @@
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -100,6 +100,16 @@ class Tally:
             self.usage[model] = self.usage.get(model, ModelUsage()) + used
         self.seconds[str(sample.id)] = sample.working_time or 0.0
         self.rounds[str(sample.id)] = float(bool(sample.turn_count))
+
+
+def broken_note(stages: Iterable[StageUsage]) -> str:
+    """What the calls of some stages do not count; empty if they count all."""
+    broken = sum(stage.broken_attempts or 0 for stage in stages)
+    return (
+        f"{broken:,} attempts broke and were tried again: their tokens are counted, of their calls the last at most"
+        if broken
+        else ""
+    )
 
 
 def _answered(events: Sequence[Event]) -> int:

@@ -9,13 +9,14 @@ not wait for one that is gone. Decision 15 has what Inspect does with each fault
 import json
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from weakref import WeakKeyDictionary
 
 import anyio
 import httpx2
 from inspect_ai.model import ChatMessage, ChatMessageUser, GenerateConfig, Model, ModelAPI, ModelOutput
 from inspect_ai.tool import Tool
-from openai import APIError, APIStatusError
+from openai import APIError, APIStatusError, NotFoundError
 from pydantic import ValidationError
 from tenacity import RetryError
 
@@ -91,16 +92,15 @@ async def generate(
 
 def _raise(model: Model, server: _Server, error: Exception) -> None:
     """Raise what a failed call shows of its server; what is no fault of a server goes on as it is."""
-    # Inspect wraps what it does not try again, and quotes the whole request.
-    cause = error.__cause__ if isinstance(error, RuntimeError) else error
-    if not isinstance(cause, APIError | RetryError):
+    cause = cause_of(error)
+    if not isinstance(cause, APIError) and not isinstance(error, RetryError):
         raise error
     if isinstance(cause, APIStatusError) and cause.status_code in _REFUSED:
         said = _words(cause)
         advice = f" {ADVICE[0].upper()}{ADVICE[1:]} That takes another --output." if "tool-call-parser" in said else ""
         raise RefusedError(f"{_server(model)} refused a call: {said.rstrip('.')}.{advice}", said) from error
     server.alive, server.given_up = False, True
-    raise ServerError(f"{_server(model)} failed: {_cause(cause)}") from error
+    raise ServerError(f"{_server(model)} failed: {_told(cause)}") from error
 
 
 def blames_server(message: str) -> bool:
@@ -114,6 +114,10 @@ async def _sign_of_life(model: Model, server: _Server, config: GenerateConfig) -
     One asks, the others wait for what it finds.
     """
     url = _address(model)
+    if url is None and str(model).startswith("vllm/") and find_spec("vllm") is None:
+        raise ServerError(
+            f"{_server(model)} is not named: export VLLM_BASE_URL=http://127.0.0.1:8000/v1, or where it is."
+        )
     if url is None or server.alive:
         return
     async with server.asking:
@@ -146,10 +150,10 @@ async def _short_call(model: Model, config: GenerateConfig) -> str:
     try:
         await model.generate([ChatMessageUser(content="Hello.")], config=brief)
     except (APIError, RetryError, RuntimeError, *_UNREADABLE) as error:
-        cause = error.__cause__ if isinstance(error, RuntimeError) else error
+        cause = cause_of(error)
         if isinstance(cause, APIStatusError) and cause.status_code in _REFUSED:
             return ""
-        return f"failed again, at a call for one token: {_cause(cause or error)}"
+        return f"failed again, at a call for one token: {_told(cause)}"
     return ""
 
 
@@ -163,11 +167,23 @@ def _server(model: Model) -> str:
     return f"{_BLAMED}{_address(model) or 'of ' + str(model)}"
 
 
-def _cause(error: BaseException) -> str:
-    cause = error.last_attempt.exception() if isinstance(error, RetryError) else error
+def cause_of(error: BaseException) -> BaseException:
+    """What the client met, beneath what Inspect and its retries make of it."""
+    seen = error
+    below: BaseException | None = error
+    while below is not None and not isinstance(seen, APIError):
+        seen = below
+        attempt = getattr(seen, "last_attempt", None)  # of an error of the library that retries
+        below = attempt.exception() if attempt else seen.__cause__ or seen.__context__
+    return seen
+
+
+def _told(cause: BaseException) -> str:
     if isinstance(cause, APIError):
         said = _words(cause) if isinstance(cause, APIStatusError) else str(cause)
-        return f"{said.rstrip('.')}{f' ({cause.__cause__})' if cause.__cause__ else ''}."
+        under = f" ({cause.__cause__})" if cause.__cause__ else ""
+        advice = " `trace2skill doctor URL` lists what is served." if isinstance(cause, NotFoundError) else ""
+        return f"{said.rstrip('.')}{under}.{advice}"
     if "timeout" in type(cause).__name__.lower():
         return f"no answer in time ({cause}). --timeout says how long that is."
     return f"{_shortened(str(cause)).rstrip('.')}."

@@ -17,6 +17,7 @@ from inspect_ai.tool import Tool, ToolDef, ToolInfo
 from openai import APIError, APITimeoutError, DefaultAsyncHttpxClient
 
 from trace2skill.errors import Trace2SkillError
+from trace2skill.models.servers import cause_of
 from trace2skill.serving.finding import ProbeError
 from trace2skill.text import printable
 
@@ -78,7 +79,7 @@ class Endpoint:
         except TimeoutError as error:
             raise self._silent(self.seconds) from error
         except Exception as error:  # whatever client and server say: it is shown, and the next probe runs
-            cause = _cause(error)
+            cause = cause_of(error)
             if isinstance(cause, APITimeoutError):
                 raise self._silent(self.seconds) from error
             said = cause.message if isinstance(cause, APIError) else str(cause)
@@ -169,17 +170,6 @@ class Endpoint:
             "look at the server's log; if it is only slow, give it more time (--timeout of `doctor`, "
             "--call-timeout of `serve`)",
         )
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What the client met, beneath what Inspect and its retries make of it."""
-    seen = error
-    below: BaseException | None = error
-    while below is not None and not isinstance(seen, APIError):
-        seen = below
-        attempt = getattr(seen, "last_attempt", None)  # of an error of the library that retries
-        below = attempt.exception() if attempt else seen.__cause__ or seen.__context__
-    return seen
 
 
 def _is_loopback(host: str) -> bool:

@@ -169,7 +169,7 @@ def test_a_broken_patch_file_is_refused(cli: Cli, skill: Path, tmp_path: Path, c
 
 
 def test_a_missing_patch_file_is_refused(cli: Cli, skill: Path, tmp_path: Path) -> None:
-    refused(evolve(cli, skill, tmp_path / "gone.jsonl"), "Cannot read the patch file", "gone.jsonl")
+    refused(evolve(cli, skill, tmp_path / "gone.jsonl"), "Cannot read the patch file", "gone.jsonl: No such file")
     assert not (tmp_path / "run").exists()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import pytest
-from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelOutput
+from inspect_ai.model import ChatMessageUser, GenerateConfig, ModelOutput, get_model
 from inspect_ai.tool import Tool, tool
 
 from tests.wire import asked, counts, served
@@ -64,7 +64,7 @@ async def test_a_slow_answer_is_an_answer() -> None:
         ("empty-choices", "5 times in a row: it sent an answer without choices"),
         ("error-body", "5 times in a row: it sent an answer that cannot be read: TypeError"),
         ("no-message", "5 times in a row: it sent an answer that cannot be read"),
-        ("unknown-model", "The model `sim-small` does not exist."),
+        ("unknown-model", "does not exist. `trace2skill doctor URL` lists what is served."),
         ("gone", "All connection attempts failed"),
     ],
 )
@@ -118,6 +118,15 @@ async def test_a_server_that_comes_back_is_asked_again(monkeypatch: pytest.Monke
                     await generate(model, message, BOUNDS)
             await asyncio.sleep(0.6)
             assert (await generate(model, message, BOUNDS)).completion == SAID
+
+
+async def test_a_server_that_nobody_named_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VLLM_BASE_URL", raising=False)
+    monkeypatch.setattr(servers, "find_spec", lambda _: None)
+    model = get_model("vllm/nobody", memoize=False)
+
+    with pytest.raises(ServerError, match="The server of vllm/nobody is not named: export VLLM_BASE_URL="):
+        await generate(model, [ChatMessageUser(content="Hello.")], BOUNDS)
 
 
 async def test_what_is_refused_is_said_with_the_servers_words_and_no_request() -> None:
