@@ -175,7 +175,7 @@ def _resolve(edit: Edit, skill: Skill) -> Resolved:
         place = _replacing_by_news(document, place, edit.file)
     elif edit.op != "delete_section" and (news := _news(document, place, edit)) != edit:
         edit, place = news, _PLACES[edit.op](document, news)
-    _check_outline(document, place)
+    _check_outline(document, place, deletes=edit.op == "delete_section")
     kind: Literal["insert", "replace", "delete"] = "insert" if place.start == place.end else "replace"
     return Resolved(edit=edit, kind="delete" if edit.op == "delete_section" else kind, place=place)
 
@@ -264,10 +264,15 @@ def _spliced(document: Document, place: Placement) -> list[Line]:
     return splice(document, [whole])
 
 
-def _check_outline(document: Document, place: Placement) -> None:
+def _check_outline(document: Document, place: Placement, *, deletes: bool) -> None:
     """Check what an edit makes of the frontmatter and of the headings, its own and those of the lines around it.
 
     A line of `---` at the start of the file would turn text into frontmatter.
+
+    Args:
+        document: The file.
+        place: What the edit writes, and where.
+        deletes: Whether it is there to take a section away.
 
     Raises:
         PatchError: It does something to them that edits must not do.
@@ -282,7 +287,7 @@ def _check_outline(document: Document, place: Placement) -> None:
     old = {section.start for section in document.sections}
     new = [section for section in sections if lines[section.start].origin not in old]
     _check_says_something(lines, new)
-    if place.start < place.end and place.text:
+    if place.start < place.end and not deletes:
         gone = [section for section in document.sections if _touches(section, span)]
         if [(one.level, one.title) for one in gone] != [(one.level, one.title) for one in new]:
             raise PatchError("headings change through add_section and delete_section only; quote the text below them")
@@ -316,10 +321,12 @@ def _check_captures(document: Document, lines: Sequence[Line], sections: Sequenc
             continue
         home = after[number]
         if (lines[home].origin if home >= 0 else -1) != before[line.origin]:
-            taker = next(section for section in sections if section.start == home)
+            where = next(
+                (f"below the new heading {one.title!r}" for one in sections if one.start == home), "in no section"
+            )
             raise PatchError(
-                f"the text that follows would come to stand below the new heading {taker.title!r}: headings are added "
-                "through add_section, or where a section ends"
+                f"the text that follows would come to stand {where}: headings are added through add_section, or where "
+                "a section ends"
             )
 
 

@@ -452,6 +452,15 @@ def test_no_line_comes_under_a_heading_that_is_inserted(op: str, target: str, co
     assert "below the new heading 'Care'" in refused(of_steps(op, target, content))
 
 
+@pytest.mark.parametrize("below", ["Sum again.", "    # Use", "- Sum again."])
+def test_taking_out_the_text_of_a_heading_is_no_way_to_delete_it(below: str) -> None:
+    text = skill(f"---\nname: demo\ndescription: d\n---\n\n# Use\n\n{below}\n")
+    found = resolve(edit("replace_in_section", "Use", "", old="# Use"), text)
+    assert "headings change through add_section and delete_section only" in refused(found)
+    found = resolve(edit("replace_in_section", "Use", "", old=below), text)
+    assert isinstance(found, Resolved)
+
+
 def test_headings_are_inserted_where_a_section_ends() -> None:
     for op, target in (
         ("insert_before", "## Checks"),
